@@ -1,0 +1,15 @@
+#include "penstock/cli/command.h"
+
+namespace penstock::cli {
+
+std::unique_ptr<Command> make_catalog_command();
+std::unique_ptr<Command> make_inspect_command();
+
+std::vector<std::unique_ptr<Command>> make_commands() {
+  std::vector<std::unique_ptr<Command>> commands;
+  commands.push_back(make_inspect_command());
+  commands.push_back(make_catalog_command());
+  return commands;
+}
+
+}  // namespace penstock::cli
