@@ -5,14 +5,24 @@
 #   SOURCES    its .cpp files
 #   PUBLIC     third-party targets that its public headers include
 #   LIBRARIES  third-party targets that only its .cpp files include
-#   TESTS      GoogleTest files; all go into the one program test_<name>
+#   TESTS      GoogleTest files; all go into the one program test_<name>. A suite or test with "Slow"
+#              in its name gets the label `slow` (over 5 s; `./check --fast` leaves it out)
 #   BENCHES    Google Benchmark files; all go into the one program bench_<name>
 function(penstock_room)
   cmake_parse_arguments(ROOM "" "NAME" "DEPS;SOURCES;PUBLIC;LIBRARIES;TESTS;BENCHES" ${ARGN})
+  if(ROOM_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "penstock_room(NAME ${ROOM_NAME}): unknown ${ROOM_UNPARSED_ARGUMENTS}")
+  endif()
+  penstock_check_floors(${ROOM_NAME} ${ROOM_DEPS})
+  list(JOIN ROOM_DEPS " " deps)
+  penstock_floor(${ROOM_NAME} floor)
+  set_property(GLOBAL APPEND PROPERTY PENSTOCK_ROOMS "${ROOM_NAME} ${floor} ${deps}")
+
   set(target penstock_${ROOM_NAME})
   add_library(${target} STATIC ${ROOM_SOURCES})
   add_library(penstock::${ROOM_NAME} ALIAS ${target})
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${ROOM_NAME})
+  target_compile_features(${target} PUBLIC cxx_std_20)
   target_include_directories(${target} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
     $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>
@@ -20,19 +30,16 @@ function(penstock_room)
   list(TRANSFORM ROOM_DEPS PREPEND penstock_ OUTPUT_VARIABLE dep_targets)
   target_link_libraries(${target} PUBLIC ${dep_targets} ${ROOM_PUBLIC}
                         PRIVATE ${ROOM_LIBRARIES} $<BUILD_INTERFACE:penstock_warnings>)
-  set_property(GLOBAL APPEND PROPERTY PENSTOCK_ROOMS ${ROOM_NAME})
-  install(TARGETS ${target} EXPORT penstock-targets)
-  file(GLOB headers RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} CONFIGURE_DEPENDS *.h)
-  install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/penstock/${ROOM_NAME})
+  # The rooms below the command line are a library for others; the command line is a program.
+  if(NOT ROOM_NAME STREQUAL cli)
+    install(TARGETS ${target} EXPORT penstock-targets)
+    file(GLOB headers RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} CONFIGURE_DEPENDS *.h)
+    install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/penstock/${ROOM_NAME})
+  endif()
 
   if(PENSTOCK_TESTS AND ROOM_TESTS)
-    add_executable(test_${ROOM_NAME} ${ROOM_TESTS})
-    target_link_libraries(test_${ROOM_NAME} PRIVATE ${target} ${ROOM_LIBRARIES}
-                          GTest::gmock_main penstock_warnings)
-    target_compile_definitions(test_${ROOM_NAME} PRIVATE
-      PENSTOCK_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-    gtest_discover_tests(test_${ROOM_NAME} TEST_PREFIX ${ROOM_NAME}. DISCOVERY_TIMEOUT 60
-                         PROPERTIES TIMEOUT 600)
+    penstock_test_program(test_${ROOM_NAME} PREFIX ${ROOM_NAME}
+                          SOURCES ${ROOM_TESTS} LIBRARIES ${target} ${ROOM_LIBRARIES})
   endif()
   if(PENSTOCK_BENCHMARKS AND ROOM_BENCHES)
     add_executable(bench_${ROOM_NAME} ${ROOM_BENCHES})
@@ -41,4 +48,20 @@ function(penstock_room)
     target_compile_definitions(bench_${ROOM_NAME} PRIVATE
       PENSTOCK_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   endif()
+endfunction()
+
+# penstock_test_program(test_model PREFIX model SOURCES ... LIBRARIES ...)
+#
+# Adds a GoogleTest program, each of its tests known to ctest as PREFIX.Suite.Name.
+function(penstock_test_program program)
+  cmake_parse_arguments(TEST "" "PREFIX" "SOURCES;LIBRARIES" ${ARGN})
+  add_executable(${program} ${TEST_SOURCES})
+  target_link_libraries(${program} PRIVATE ${TEST_LIBRARIES} GTest::gmock_main penstock_warnings)
+  target_compile_definitions(${program} PRIVATE PENSTOCK_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  gtest_discover_tests(${program} TEST_PREFIX ${TEST_PREFIX}. DISCOVERY_TIMEOUT 60
+                       TEST_FILTER "-*Slow*" TEST_LIST ${program}_fast
+                       PROPERTIES TIMEOUT 600)
+  gtest_discover_tests(${program} TEST_PREFIX ${TEST_PREFIX}. DISCOVERY_TIMEOUT 60
+                       TEST_FILTER "*Slow*" TEST_LIST ${program}_slow
+                       PROPERTIES TIMEOUT 900 LABELS slow)
 endfunction()
