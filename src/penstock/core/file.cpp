@@ -43,28 +43,50 @@ Result<std::string> read_file(const std::string& path) {
   return bytes;
 }
 
-Status write_file(const std::string& path, std::string_view bytes) {
-  const std::string temporary = fmt::format("{}.{}.partial", path, ::getpid());
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return missing_error(path, "cannot be written: " + reason(), "name a writable folder");
+namespace {
+
+// Writes everything and closes; the errno of what failed, or 0.
+int write_all(int fd, std::string_view bytes) {
   std::size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t n = ::write(fd, bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
-      if (errno == EINTR) continue;
-      const std::string why = reason();
+      const int failure = errno;
       ::close(fd);
-      ::unlink(temporary.c_str());
-      return missing_error(path, "cannot be written: " + why);
+      return failure;
     }
     done += static_cast<std::size_t>(n);
   }
-  if (::close(fd) != 0 || ::rename(temporary.c_str(), path.c_str()) != 0) {
-    const std::string why = reason();
-    ::unlink(temporary.c_str());
-    return missing_error(path, "cannot be written: " + why);
+  return ::close(fd) == 0 ? 0 : errno;
+}
+
+tl::unexpected<Error> unwritable(const std::string& path, int failure) {
+  return missing_error(path, std::string("cannot be written: ") + std::strerror(failure),
+                       "name a file in a writable folder");
+}
+
+}  // namespace
+
+Status write_file(const std::string& path, std::string_view bytes) {
+  struct stat info = {};
+  const bool exists = ::stat(path.c_str(), &info) == 0;
+  if (exists && S_ISDIR(info.st_mode)) return input_error(path, "is a directory", "name a file");
+  // A rename would replace a device or a pipe (/dev/null!) by a plain file.
+  if (exists && !S_ISREG(info.st_mode)) {
+    const int device = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    const int failure = device < 0 ? errno : write_all(device, bytes);
+    if (failure != 0) return unwritable(path, failure);
+    return {};
   }
-  return {};
+  const std::string temporary = fmt::format("{}.{}.partial", path, ::getpid());
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return unwritable(path, errno);
+  int failure = write_all(fd, bytes);
+  if (failure == 0 && ::rename(temporary.c_str(), path.c_str()) != 0) failure = errno;
+  if (failure == 0) return {};
+  ::unlink(temporary.c_str());
+  return unwritable(path, failure);
 }
 
 std::string content_hash(std::string_view bytes) {

@@ -17,21 +17,33 @@ struct Unit {
 
 constexpr double kKi = 1024.0;
 
-constexpr Unit kByteUnits[] = {
-    {"B", 1},        {"kB", 1e3},           {"MB", 1e6},       {"GB", 1e9},
-    {"TB", 1e12},    {"PB", 1e15},          {"KiB", kKi},      {"MiB", kKi * kKi},
-    {"GiB", kKi * kKi * kKi}, {"TiB", kKi * kKi * kKi * kKi}};
+constexpr Unit kByteUnits[] = {{"B", 1},
+                               {"kB", 1e3},
+                               {"MB", 1e6},
+                               {"GB", 1e9},
+                               {"TB", 1e12},
+                               {"PB", 1e15},
+                               {"KiB", kKi},
+                               {"MiB", kKi* kKi},
+                               {"GiB", kKi* kKi* kKi},
+                               {"TiB", kKi* kKi* kKi* kKi}};
 constexpr Unit kSecondUnits[] = {{"s", 1},      {"ms", 1e-3}, {"us", 1e-6},  {"ns", 1e-9},
                                  {"ps", 1e-12}, {"min", 60},  {"h", 3600.0}, {"d", 86400.0}};
-constexpr Unit kFlopUnits[] = {{"FLOP", 1},     {"kFLOP", 1e3},  {"MFLOP", 1e6},
-                               {"GFLOP", 1e9},  {"TFLOP", 1e12}, {"PFLOP", 1e15},
-                               {"EFLOP", 1e18}, {"ZFLOP", 1e21}};
+constexpr Unit kFlopUnits[] = {{"FLOP", 1},     {"kFLOP", 1e3},  {"MFLOP", 1e6},  {"GFLOP", 1e9},
+                               {"TFLOP", 1e12}, {"PFLOP", 1e15}, {"EFLOP", 1e18}, {"ZFLOP", 1e21}};
 constexpr Unit kDollarUnits[] = {{"$", 1}, {"USD", 1}};
-constexpr Unit kBandwidthUnits[] = {
-    {"B/s", 1},           {"kB/s", 1e3},        {"MB/s", 1e6},
-    {"GB/s", 1e9},        {"TB/s", 1e12},       {"MiB/s", kKi * kKi},
-    {"GiB/s", kKi * kKi * kKi}, {"bit/s", 0.125},     {"kbit/s", 125},
-    {"Mbit/s", 125e3},    {"Gbit/s", 125e6},    {"Tbit/s", 125e9}};
+constexpr Unit kBandwidthUnits[] = {{"B/s", 1},
+                                    {"kB/s", 1e3},
+                                    {"MB/s", 1e6},
+                                    {"GB/s", 1e9},
+                                    {"TB/s", 1e12},
+                                    {"MiB/s", kKi* kKi},
+                                    {"GiB/s", kKi* kKi* kKi},
+                                    {"bit/s", 0.125},
+                                    {"kbit/s", 125},
+                                    {"Mbit/s", 125e3},
+                                    {"Gbit/s", 125e6},
+                                    {"Tbit/s", 125e9}};
 constexpr Unit kFlopRateUnits[] = {{"FLOP/s", 1},     {"MFLOP/s", 1e6},  {"GFLOP/s", 1e9},
                                    {"TFLOP/s", 1e12}, {"PFLOP/s", 1e15}, {"EFLOP/s", 1e18}};
 constexpr Unit kPriceUnits[] = {{"$/h", 1 / 3600.0}, {"USD/h", 1 / 3600.0}, {"$/s", 1}};
@@ -39,19 +51,33 @@ constexpr Unit kPriceUnits[] = {{"$/h", 1 / 3600.0}, {"USD/h", 1 / 3600.0}, {"$/
 template <typename Q>
 std::span<const Unit> units_of();
 template <>
-std::span<const Unit> units_of<Bytes>() { return kByteUnits; }
+std::span<const Unit> units_of<Bytes>() {
+  return kByteUnits;
+}
 template <>
-std::span<const Unit> units_of<Seconds>() { return kSecondUnits; }
+std::span<const Unit> units_of<Seconds>() {
+  return kSecondUnits;
+}
 template <>
-std::span<const Unit> units_of<Flop>() { return kFlopUnits; }
+std::span<const Unit> units_of<Flop>() {
+  return kFlopUnits;
+}
 template <>
-std::span<const Unit> units_of<Dollars>() { return kDollarUnits; }
+std::span<const Unit> units_of<Dollars>() {
+  return kDollarUnits;
+}
 template <>
-std::span<const Unit> units_of<Bandwidth>() { return kBandwidthUnits; }
+std::span<const Unit> units_of<Bandwidth>() {
+  return kBandwidthUnits;
+}
 template <>
-std::span<const Unit> units_of<FlopRate>() { return kFlopRateUnits; }
+std::span<const Unit> units_of<FlopRate>() {
+  return kFlopRateUnits;
+}
 template <>
-std::span<const Unit> units_of<Price>() { return kPriceUnits; }
+std::span<const Unit> units_of<Price>() {
+  return kPriceUnits;
+}
 
 std::string_view trim(std::string_view text) {
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) {
@@ -111,14 +137,17 @@ Result<Q> parse_quantity(std::string_view raw) {
   const std::string_view digits(text.data(), static_cast<std::size_t>(rest - text.data()));
   const std::string_view unit = trim(text.substr(digits.size()));
   for (const Unit& known : units) {
-    if (known.name == unit) return Q(number * known.factor);
+    if (known.name != unit) continue;
+    if (std::isfinite(number * known.factor)) return Q(number * known.factor);
+    return input_error("", fmt::format("\"{}\" is too large", raw));
   }
   if (unit.empty()) {
     return input_error("", fmt::format("\"{}\" has no unit", raw),
                        "add one of " + known_units(units));
   }
   const std::string hint = bit_hint(digits, unit);
-  return input_error("", fmt::format("\"{}\" has the unit \"{}\", which does not fit here", raw, unit),
+  return input_error("",
+                     fmt::format("\"{}\" has the unit \"{}\", which does not fit here", raw, unit),
                      hint.empty() ? "use one of " + known_units(units) : hint);
 }
 
@@ -131,14 +160,14 @@ template Result<FlopRate> parse_quantity<FlopRate>(std::string_view);
 template Result<Price> parse_quantity<Price>(std::string_view);
 
 std::string format_quantity(Bytes q) {
-  constexpr Unit kUnits[] = {{"B", 1}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12},
-                             {"PB", 1e15}};
+  constexpr Unit kUnits[] = {{"B", 1},    {"kB", 1e3},  {"MB", 1e6},
+                             {"GB", 1e9}, {"TB", 1e12}, {"PB", 1e15}};
   return scaled(q.value(), kUnits);
 }
 
 std::string format_quantity(Seconds q) {
-  constexpr Unit kUnits[] = {{"ps", 1e-12}, {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1},
-                             {"min", 60},   {"h", 3600},  {"d", 86400}};
+  constexpr Unit kUnits[] = {{"ps", 1e-12}, {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3},
+                             {"s", 1},      {"min", 60},  {"h", 3600},  {"d", 86400}};
   if (q.value() == 0) return "0 s";
   return scaled(q.value(), kUnits);
 }
@@ -151,8 +180,8 @@ std::string format_quantity(Dollars q) {
 }
 
 std::string format_quantity(Bandwidth q) {
-  constexpr Unit kUnits[] = {{"B/s", 1}, {"kB/s", 1e3}, {"MB/s", 1e6}, {"GB/s", 1e9},
-                             {"TB/s", 1e12}};
+  constexpr Unit kUnits[] = {
+      {"B/s", 1}, {"kB/s", 1e3}, {"MB/s", 1e6}, {"GB/s", 1e9}, {"TB/s", 1e12}};
   return scaled(q.value(), kUnits);
 }
 

@@ -18,10 +18,9 @@ std::uint64_t splitmix64(std::uint64_t& state) {
 
 RandomStream::RandomStream(std::uint64_t seed, std::string_view name) {
   std::uint64_t mixed = seed;
-  for (const char c : name) {
-    mixed ^= static_cast<unsigned char>(c);
-    splitmix64(mixed);
-  }
+  // Scrambled before each character, so that seed 0 with "worker1" and seed 1 with "worker0"
+  // differ.
+  for (const char c : name) mixed = splitmix64(mixed) ^ static_cast<unsigned char>(c);
   for (std::uint64_t& word : state_) word = splitmix64(mixed);
 }
 

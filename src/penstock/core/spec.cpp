@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <toml++/toml.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
-#include <toml++/toml.h>
 
 #include "penstock/core/file.h"
 #include "penstock/core/nearest.h"
@@ -15,7 +16,7 @@ namespace penstock::core {
 struct SpecFile::State {
   std::string name;
   toml::table root;
-  std::vector<Error> errors;
+  std::vector<std::pair<std::uint32_t, Error>> errors;  // with the line, to sort by
   // Every table handed out, with the keys that were asked for.
   std::vector<std::shared_ptr<SpecTable::Node>> nodes;
 };
@@ -38,9 +39,24 @@ struct SpecTable::Node {
 
 namespace {
 
-std::string at_line(const std::string& file, const toml::node* node) {
-  if (node == nullptr || node->source().begin.line == 0) return file;
-  return fmt::format("{}:{}", file, node->source().begin.line);
+std::uint32_t line_of(const toml::node* node) {
+  return node == nullptr ? 0 : static_cast<std::uint32_t>(node->source().begin.line);
+}
+
+std::string at_line(const std::string& file, std::uint32_t line) {
+  return line == 0 ? file : fmt::format("{}:{}", file, line);
+}
+
+// toml++ sorts keys by name; people expect the order in which they wrote them.
+std::vector<std::string> keys_in_file_order(const toml::table& table) {
+  std::vector<std::pair<toml::source_position, std::string>> places;
+  for (const auto& [key, value] : table) {
+    places.emplace_back(key.source().begin, std::string(key.str()));
+  }
+  std::sort(places.begin(), places.end());
+  std::vector<std::string> names;
+  for (auto& [place, name] : places) names.push_back(std::move(name));
+  return names;
 }
 
 bool inside(double value, const Range& range) {
@@ -58,13 +74,20 @@ std::string describe(const Range& range) {
 
 std::string kind_of(const toml::node& node) {
   switch (node.type()) {
-    case toml::node_type::table: return "a table";
-    case toml::node_type::array: return "an array";
-    case toml::node_type::string: return "text";
-    case toml::node_type::integer: return "an integer";
-    case toml::node_type::floating_point: return "a number";
-    case toml::node_type::boolean: return "a boolean";
-    default: return "a date";
+    case toml::node_type::table:
+      return "a table";
+    case toml::node_type::array:
+      return "an array";
+    case toml::node_type::string:
+      return "text";
+    case toml::node_type::integer:
+      return "an integer";
+    case toml::node_type::floating_point:
+      return "a number";
+    case toml::node_type::boolean:
+      return "a boolean";
+    default:
+      return "a date";
   }
 }
 
@@ -75,19 +98,24 @@ bool SpecTable::has(std::string_view key) const {
 }
 
 std::vector<std::string> SpecTable::keys() const {
-  std::vector<std::string> names;
-  if (node_->table != nullptr) {
-    for (const auto& [key, value] : *node_->table) names.emplace_back(key.str());
-  }
-  return names;
+  return node_->table == nullptr ? std::vector<std::string>() : keys_in_file_order(*node_->table);
 }
 
-std::string SpecTable::where(std::string_view key) const {
+std::optional<std::string> SpecTable::text_if(std::string_view key) {
+  const toml::node* node = node_->find(key);
+  return node == nullptr ? std::nullopt : node->value_exact<std::string>();
+}
+
+std::uint32_t SpecTable::line(std::string_view key) const {
   const toml::node* node = node_->table;
   if (!key.empty() && node_->table != nullptr && node_->table->contains(key)) {
     node = node_->table->get(key);
   }
-  return at_line(node_->file->name, node);
+  return line_of(node);
+}
+
+std::string SpecTable::where(std::string_view key) const {
+  return at_line(node_->file->name, line(key));
 }
 
 const std::string& SpecTable::path() const { return node_->path; }
@@ -98,7 +126,7 @@ void SpecTable::error(std::string_view key, std::string message, std::string men
   const std::string path = node_->key_path(key);
   error.message = path.empty() ? std::move(message) : path + ": " + message;
   error.mend = std::move(mend);
-  node_->file->errors.push_back(std::move(error));
+  node_->file->errors.emplace_back(line(key), std::move(error));
 }
 
 namespace {
@@ -245,8 +273,8 @@ Q SpecTable::quantity(std::string_view key, Range range) {
   return *value;
 }
 
-#define PENSTOCK_INSTANTIATE_(Q)                                       \
-  template Q SpecTable::quantity<Q>(std::string_view, Range);          \
+#define PENSTOCK_INSTANTIATE_(Q)                              \
+  template Q SpecTable::quantity<Q>(std::string_view, Range); \
   template Q SpecTable::quantity_or<Q>(std::string_view, Q, Range)
 PENSTOCK_INSTANTIATE_(Bytes);
 PENSTOCK_INSTANTIATE_(Seconds);
@@ -327,22 +355,27 @@ SpecTable SpecFile::root() {
 }
 
 Status SpecFile::finish() {
-  std::vector<Error> errors = state_->errors;
+  auto errors = state_->errors;
   for (const auto& node : state_->nodes) {
     if (node->table == nullptr) continue;
     const std::vector<std::string> known(node->asked.begin(), node->asked.end());
     for (const auto& [key, value] : *node->table) {
       if (node->asked.count(key.str()) != 0) continue;
+      const std::uint32_t line = line_of(&value);
       Error error;
-      error.where = at_line(state_->name, &value);
+      error.where = at_line(state_->name, line);
       error.message = fmt::format("{}: unknown key", node->key_path(key.str()));
       error.mend = did_you_mean(key.str(), known);
       if (error.mend.empty()) error.mend = fmt::format("known here: {}", fmt::join(known, ", "));
-      errors.push_back(std::move(error));
+      errors.emplace_back(line, std::move(error));
     }
   }
-  if (!errors.empty()) return fail(join_errors(std::move(errors)));
-  return {};
+  if (errors.empty()) return {};
+  std::stable_sort(errors.begin(), errors.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Error> sorted;
+  for (auto& [line, error] : errors) sorted.push_back(std::move(error));
+  return fail(join_errors(std::move(sorted)));
 }
 
 }  // namespace penstock::core

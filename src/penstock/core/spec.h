@@ -39,10 +39,12 @@ inline constexpr Range kNotNegative{.min = 0};
 class SpecTable {
  public:
   bool has(std::string_view key) const;
-  std::vector<std::string> keys() const;
+  std::vector<std::string> keys() const;  // in the order of the file
 
   std::string text(std::string_view key);
   std::string text_or(std::string_view key, std::string fallback);
+  // The text at `key`, if there is one: for values that are either a name or a quantity.
+  std::optional<std::string> text_if(std::string_view key);
   // One of `choices`, or an error that lists them.
   std::string choice_or(std::string_view key, std::string fallback,
                         const std::vector<std::string>& choices);
@@ -78,6 +80,7 @@ class SpecTable {
   friend class SpecFile;
   struct Node;
   explicit SpecTable(std::shared_ptr<Node> node) : node_(std::move(node)) {}
+  std::uint32_t line(std::string_view key) const;
   std::optional<std::string> quantity_text(std::string_view key, bool required);
   std::shared_ptr<Node> node_;
 };
