@@ -37,6 +37,9 @@ function(penstock_room)
     install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/penstock/${ROOM_NAME})
   endif()
 
+  if(PENSTOCK_TESTS)
+    penstock_compile_headers_alone(${ROOM_NAME})
+  endif()
   if(PENSTOCK_TESTS AND ROOM_TESTS)
     penstock_test_program(test_${ROOM_NAME} PREFIX ${ROOM_NAME}
                           SOURCES ${ROOM_TESTS} LIBRARIES ${target} ${ROOM_LIBRARIES})
@@ -64,4 +67,22 @@ function(penstock_test_program program)
   gtest_discover_tests(${program} TEST_PREFIX ${TEST_PREFIX}. DISCOVERY_TIMEOUT 60
                        TEST_FILTER "*Slow*" TEST_LIST ${program}_slow
                        PROPERTIES TIMEOUT 900 LABELS slow)
+endfunction()
+
+# Compiles every public header of a room in a file of its own, against no more than the room gives
+# its users. Twice, so that a missing include guard shows too.
+function(penstock_compile_headers_alone room)
+  file(GLOB headers RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} CONFIGURE_DEPENDS *.h)
+  set(sources "")
+  foreach(header ${headers})
+    set(line "#include \"penstock/${room}/${header}\"")
+    set(source ${CMAKE_CURRENT_BINARY_DIR}/headers/${header}.cpp)
+    file(CONFIGURE OUTPUT ${source} CONTENT "${line}\n${line}\n")
+    list(APPEND sources ${source})
+  endforeach()
+  if(sources)
+    add_library(headers_${room} OBJECT ${sources})
+    target_link_libraries(headers_${room} PRIVATE penstock_${room} penstock_warnings)
+    target_compile_options(headers_${room} PRIVATE -O0)
+  endif()
 endfunction()
