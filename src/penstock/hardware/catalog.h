@@ -24,7 +24,8 @@ struct Provenance {
   std::string date;
 };
 
-// Each entry keeps one provenance a field, keyed by the field's name in the TOML file.
+// Each entry keeps one provenance a field, keyed by the field's name in the TOML file ("memory",
+// "peak.fp16").
 using Provenances = std::map<std::string, Provenance>;
 
 struct Accelerator {
@@ -32,16 +33,17 @@ struct Accelerator {
   std::string description;
   std::map<std::string, FlopRate> peak;  // by precision: "fp32", "tf32", "fp16", "bf16", "fp8"
   Bytes memory;
-  Bandwidth memory_bandwidth;
+  Bandwidth memory_bandwidth;  // zero where unknown
   Provenances provenance;
 
-  // The rate that training at `precision` can count on: that entry, or the next wider one that the
-  // device has (bf16 -> fp16 -> fp32); empty if there is none.
+  // The rate that training at `precision` can count on: that entry, or the next one as wide or
+  // wider that the device has (fp8 -> bf16 or fp16 -> tf32 -> fp32); empty if there is none.
   std::optional<FlopRate> rate(const std::string& precision) const;
 };
 
 struct Link {
   std::string name;
+  std::string description;
   std::string kind;     // "interconnect", "network" or "memory"
   Bandwidth bandwidth;  // one direction, as one device sees it
   Seconds latency;
@@ -56,6 +58,7 @@ struct Instance {
   int vcpus = 0;
   Bytes memory;
   Bandwidth network;  // zero where unknown: such an instance cannot be used in a fleet of several
+  Seconds network_latency;
   Bandwidth storage;  // zero where unknown
   Bytes local_storage;
   Price on_demand;
@@ -74,6 +77,9 @@ struct Catalog {
   const Link* find_link(const std::string& name) const;
   const Instance* find_instance(const std::string& name) const;
 };
+
+// The precisions that an accelerator's peak may name, narrowest first.
+const std::vector<std::string>& precisions();
 
 // Reads the built-in catalogue and then `user_files`. The built-in folder is $PENSTOCK_CATALOG, the
 // source tree's catalog/ or the installed one, whichever is first there. Fails with every error of
