@@ -10,11 +10,12 @@
 // parts do not sum is a bug, and close() says so.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "penstock/core/json_fwd.h"
@@ -41,9 +42,15 @@ inline constexpr int kActivities = 11;
 // "cold-start", "preemption", "idle".
 std::string_view activity_name(Activity activity);
 std::optional<Activity> activity_from_name(std::string_view name);
+const std::vector<Activity>& all_activities();  // in the order above
 
 enum class Evidence { kPredicted, kSimulated, kMeasured };
-std::string_view evidence_name(Evidence evidence);
+std::string_view evidence_name(Evidence evidence);  // "predicted", "simulated", "measured"
+std::optional<Evidence> evidence_from_name(std::string_view name);
+
+// How far the parts may miss the whole, as a fraction of it: the rounding of a long sum, far below
+// any time worth naming.
+inline constexpr double kSumTolerance = 1e-9;
 
 // One part of an account: what a resource did and for what ("gradient of fc1").
 struct Entry {
@@ -52,7 +59,8 @@ struct Entry {
   Seconds time;
 };
 
-// One resource's time. Entries of equal activity and label are merged in order of first mention.
+// One resource's time. Entries of equal activity and label are merged in order of first mention; a
+// negative or non-finite time stays apart, so that no merge hides it from Ledger::close().
 struct Account {
   std::string resource;
   int count = 1;  // how many equal resources this account stands for
@@ -77,32 +85,42 @@ class Ledger {
   Ledger() = default;
   Ledger(std::string title, Evidence evidence) : title_(std::move(title)), evidence_(evidence) {}
 
+  // The reference stays valid when further accounts are added.
   Account& add_account(std::string resource, int count = 1);
   void add_span(Span span);
   void set_cost(Dollars cost) { cost_ = cost; }
-  // Fills every account up to `whole` with idle time and fails if one exceeds it by more than 1e-9
-  // of it, or holds a negative or non-finite time.
+  // Fills every account up to `whole` with idle time. Fails, and changes nothing, if an account
+  // exceeds it by more than kSumTolerance of it, holds a negative or non-finite time, stands for
+  // less than one resource, or names the resource of another account.
   Status close(Seconds whole);
 
   const std::string& title() const { return title_; }
   Evidence evidence() const { return evidence_; }
   Seconds whole() const { return whole_; }
   std::optional<Dollars> cost() const { return cost_; }
-  const std::vector<Account>& accounts() const { return accounts_; }
+  const std::deque<Account>& accounts() const { return accounts_; }
   const std::vector<Span>& spans() const { return spans_; }
   // Time of one activity summed over all resources, weighted by their count.
   Seconds of(Activity activity) const;
+  std::int64_t resources() const;  // the sum of the counts
+  // The same on the average resource: over all activities these sum to the whole, whatever the
+  // number of resources, so that ledgers of different fleets compare.
+  Seconds mean(Activity activity) const;
 
   // Schema "penstock-ledger/1": title, evidence, whole_s, cost_usd?, accounts[] of resource, count,
-  // activities{name: seconds}, entries[] of activity, label, time_s; spans[].
+  // activities{name: seconds}, entries[] of activity, label, time_s; spans[] of resource, name,
+  // activity, start_s, duration_s. The ledger must be closed.
   core::Json to_json() const;
+  // Refuses what to_json() cannot have written: parts that do not sum, unknown names or keys. All
+  // errors at once, each "where: accounts[0].count: ...".
   static Result<Ledger> from_json(const core::Json& json, const std::string& where);
 
   // Chrome trace events: one row a resource, microseconds; opens in Perfetto. A ledger without
-  // spans draws each account's entries one after another.
+  // spans draws each account's entries one after another. Several ledgers: ledger/trace.h.
   core::Json to_trace() const;
 
-  // A table: one row a resource, one column an activity that occurs, seconds and share.
+  // A table: one row a resource, one column an activity that occurs, time and share of the whole,
+  // within 100 columns; columns that do not fit follow below. Several accounts end in their mean.
   std::string table() const;
 
  private:
@@ -110,7 +128,7 @@ class Ledger {
   Evidence evidence_ = Evidence::kPredicted;
   Seconds whole_;
   std::optional<Dollars> cost_;
-  std::vector<Account> accounts_;
+  std::deque<Account> accounts_;
   std::vector<Span> spans_;
 };
 
