@@ -41,7 +41,8 @@ Result<fs::path> built_in_folder() {
   std::error_code failure;
   const fs::path program = fs::read_symlink("/proc/self/exe", failure);
   const fs::path installed = program.parent_path() / PENSTOCK_CATALOG_INSTALL;
-  for (const fs::path& folder : {fs::path(PENSTOCK_CATALOG_DIR), installed.lexically_normal()}) {
+  // An installed program must not read the tree that it was built from.
+  for (const fs::path& folder : {installed.lexically_normal(), fs::path(PENSTOCK_CATALOG_DIR)}) {
     if (is_folder(folder)) return folder;
   }
   return core::missing_error(installed.lexically_normal().string(), "the catalogue is not there",

@@ -82,8 +82,9 @@ struct Catalog {
 const std::vector<std::string>& precisions();
 
 // Reads the built-in catalogue and then `user_files`. The built-in folder is $PENSTOCK_CATALOG, the
-// source tree's catalog/ or the installed one, whichever is first there. Fails with every error of
-// every file: a price or source that is missing, an instance whose accelerator is unknown.
+// one installed beside the program, or the source tree's catalog/, whichever is first there. Fails
+// with every error of every file: a price or source that is missing, an instance whose accelerator
+// is unknown.
 Result<Catalog> load_catalog(const std::vector<std::string>& user_files = {});
 
 }  // namespace penstock::hardware
