@@ -138,7 +138,10 @@ Result<Q> parse_quantity(std::string_view raw) {
   const std::string_view unit = trim(text.substr(digits.size()));
   for (const Unit& known : units) {
     if (known.name != unit) continue;
-    if (std::isfinite(number * known.factor)) return Q(number * known.factor);
+    // Dividing by 10^6 rounds "25 us" to the double nearest to 25e-6; multiplying by 1e-6 does not.
+    const double value =
+        known.factor < 1 ? number / std::round(1 / known.factor) : number * known.factor;
+    if (std::isfinite(value)) return Q(value);
     return input_error("", fmt::format("\"{}\" is too large", raw));
   }
   if (unit.empty()) {

@@ -46,6 +46,13 @@ TEST(QuantityTest, ReadsRatesTimesAndPrices) {
   EXPECT_DOUBLE_EQ(parse_quantity<Dollars>("-2 USD")->value(), -2);
 }
 
+TEST(QuantityTest, RoundsSmallUnitsOnlyOnce) {
+  EXPECT_EQ(parse_quantity<Seconds>("25 us")->value(), 25e-6);
+  EXPECT_EQ(parse_quantity<Seconds>("3 ns")->value(), 3e-9);
+  EXPECT_EQ(parse_quantity<Seconds>("7.3 ps")->value(), 7.3e-12);
+  EXPECT_EQ(parse_quantity<Price>("3.06 $/h")->value(), 3.06 / 3600);
+}
+
 TEST(QuantityTest, RefusesABareNumber) {
   EXPECT_THAT(refusal<Bytes>("64"), HasSubstr("\"64\" has no unit; add one of B, kB"));
 }
