@@ -6,21 +6,12 @@
 #include <vector>
 
 #include "penstock/partition/device_tree.h"
+#include "penstock/partition/extent.h"
 #include "penstock/partition/layout.h"
 #include "penstock/partition/network.h"
 #include "penstock/partition/tree.h"
 
 namespace penstock::partition {
-
-// How much of a node a set of devices works on: batch items, input channels and output channels, of
-// the node's rows, in_columns and out_columns. Whole numbers where shares are whole items.
-struct Extent {
-  double rows = 1;
-  double in = 1;
-  double out = 1;
-};
-
-std::vector<Extent> whole_extents(const Network& network);
 
 class LevelModel {
  public:

@@ -1,0 +1,186 @@
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "penstock/partition/internal/lowering_rules.h"
+
+namespace penstock::partition::internal {
+namespace {
+
+// A relayout changes nothing that matters here unless it is one of these two kinds.
+bool transposes(const model::Operator& op) { return op.type == "Transpose"; }
+
+}  // namespace
+
+Tracker::Tracker(const model::Graph& graph)
+    : graph_(graph),
+      origins_(graph.tensors.size(), Origin::kFixed),
+      placements_(graph.tensors.size()) {
+  for (std::size_t t = 0; t < graph.tensors.size(); ++t) {
+    const model::Tensor& tensor = graph.tensors[t];
+    placements_[t] = plain_placement(tensor.shape);
+    if (tensor.kind == model::TensorKind::kActivation) origins_[t] = Origin::kActivation;
+    if (tensor.kind != model::TensorKind::kInput) continue;
+    origins_[t] = Origin::kFed;
+    placements_[t].loose = true;
+    if (!tensor.shape.empty() && tensor.shape.front() == graph.batch)
+      declare_rows(placements_[t], 0, graph.batch);
+  }
+}
+
+std::vector<int> Tracker::data(const model::Operator& op) const {
+  std::vector<int> tensors;
+  for (const int input : op.inputs) {
+    if (input < 0 || origin(input) == Origin::kFixed) continue;
+    if (std::find(tensors.begin(), tensors.end(), input) == tensors.end()) tensors.push_back(input);
+  }
+  return tensors;
+}
+
+bool Tracker::settle(const model::Operator& op) {
+  bool fixed = true;
+  bool fed = op.known && op.macs == 0 && op.parameters == 0;
+  for (const int input : op.inputs) {
+    if (input < 0) continue;
+    if (origin(input) != Origin::kFixed) fixed = false;
+    if (origin(input) == Origin::kActivation) fed = false;
+    if (graph_.tensors[index(input)].kind == model::TensorKind::kParameter) fed = false;
+  }
+  // What makes something of nothing (a constant, a range) is fixed as well.
+  const Origin origin = fixed ? Origin::kFixed : fed ? Origin::kFed : Origin::kActivation;
+  for (const int output : op.outputs)
+    if (output >= 0) origins_[index(output)] = origin;
+  if (origin == Origin::kFed) place_fed(op);
+  return origin != Origin::kActivation;
+}
+
+void Tracker::place_fed(const model::Operator& op) {
+  for (std::size_t i = 0; i < op.outputs.size(); ++i) {
+    const int output = op.outputs[i];
+    if (output < 0) continue;
+    Rule rule = visit(op, static_cast<int>(i));
+    forget(rule.out, Role::kChannels);
+    rule.out.loose = true;
+    place(output, std::move(rule.out));
+  }
+}
+
+void Tracker::separate(int tensor) {
+  Placement separated = placement(tensor);
+  detach(separated, sets_);
+  place(tensor, std::move(separated));
+}
+
+void Tracker::redeclare(Placement& placement, int tensor) const {
+  if (placement.rows) return;
+  const model::Shape& dims = shape(tensor);
+  if (graph_.batch == 1) {
+    placement.rows = true;
+  } else if (!dims.empty() && dims.front() == graph_.batch) {
+    const Axis& first = placement.axes.front();
+    const bool plain = std::all_of(first.begin(), first.end(), [](const Factor& factor) {
+      return factor.role != Role::kChannels;
+    });
+    if (plain) declare_rows(placement, 0, graph_.batch);
+  }
+}
+
+Rule Tracker::visit(const model::Operator& op, int output) {
+  Rule rule;
+  switch (trait(op).family) {
+    case Family::kUnknown: rule = barrier(op.outputs[index(output)]); break;
+    case Family::kElementwise: rule = elementwise(op, output); break;
+    case Family::kRelayout:
+      rule.out = relayout(op, placement(op.inputs[0]));
+      rule.rows = placement(op.inputs[0]).rows && rule.out.rows;
+      rule.channels = rule.out.channels >= 0;
+      rule.absorbable = true;
+      break;
+    case Family::kReduction: rule = reduction(op, output); break;
+    case Family::kNormalise: rule = normalise(op, output); break;
+    case Family::kCrossChannel: rule = cross_channel(op, output); break;
+    case Family::kSpatial: rule = spatial(op, output); break;
+    case Family::kBatchNorm: rule = batch_norm(op, output); break;
+    case Family::kConcat: rule = concat(op, output); break;
+    case Family::kSlice:
+    case Family::kSplit: rule = slice(op, output); break;
+    case Family::kExpand:
+    case Family::kPad: rule = resized(op, output); break;
+    case Family::kConv: rule = convolution(op, output); break;
+    case Family::kGemm:
+    case Family::kMatMul: rule = multiply(op, output); break;
+    case Family::kGather: rule = embedding(op, output); break;
+    case Family::kRecurrent: rule = recurrent(op, output); break;
+    case Family::kEinsum: rule = einsum(op, output); break;
+  }
+  const int tensor = op.outputs[index(output)];
+  if (rule.out.axes.size() != shape(tensor).size()) rule = barrier(tensor);
+  // A tensor that the operator does not leave in columns is cut afresh by whoever wants columns.
+  tidy(rule.out, graph_.batch, sets_);
+  if (rule.form == Rule::Form::kGlue) {
+    rule.rows = rule.rows && rule.out.rows;
+    rule.channels = rule.channels && rule.out.channels >= 0;
+  }
+  const bool in_columns =
+      rule.form == Rule::Form::kLayer || rule.channels || trait(op).family == Family::kRelayout;
+  if (!in_columns) detach(rule.out, sets_);
+  redeclare(rule.out, tensor);
+  place(tensor, rule.out);
+  return rule;
+}
+
+Placement Tracker::relayout(const model::Operator& op, const Placement& in) {
+  if (!transposes(op)) return regroup(in, shape(op.outputs[0]), sets_);
+  Placement out = in;
+  std::vector<std::int64_t> reversed(in.axes.size());
+  for (std::size_t i = 0; i < reversed.size(); ++i)
+    reversed[i] = static_cast<std::int64_t>(reversed.size() - 1 - i);
+  const std::vector<std::int64_t> order = op.integers("perm", reversed);
+  for (std::size_t i = 0; i < order.size() && i < out.axes.size(); ++i)
+    out.axes[i] = in.axes.at(static_cast<std::size_t>(order[i]));
+  return out;
+}
+
+Rule Tracker::visit_chain(const std::vector<int>& chain) {
+  const auto op = [&](int i) -> const model::Operator& { return graph_.operators[index(i)]; };
+  const int source = op(chain.front()).inputs[0];
+  const int last = op(chain.back()).outputs[0];
+  const auto follow = [&](Placement in) {
+    for (const int i : chain) {
+      in = relayout(op(i), sets_.resolved(std::move(in)));
+      place(op(i).outputs[0], in);
+    }
+    return in;
+  };
+  const ChannelSets before = sets_;
+  Placement in = placement(source);
+  Rule rule;
+  rule.absorbable = true;
+  rule.out = follow(in);
+  rule.rows = in.rows && rule.out.rows;
+  rule.channels = in.channels >= 0 && rule.out.channels >= 0;
+  if (in.channels >= 0 && !rule.channels) {
+    rule.absorbable = false;
+    sets_ = before;
+    // A shuffle leaves the tensor in its shape: its channels are where they were, in new places.
+    const int axis = axis_of(in, Role::kChannels);
+    const bool whole =
+        axis >= 0 && in.axes[index(axis)].size() == 1 && shape(source) == shape(last);
+    forget(in, Role::kChannels);
+    rule.out = follow(in);
+    rule.rows = in.rows && rule.out.rows;
+    if (whole) declare_channels(rule.out, axis, shape(last)[index(axis)], sets_);
+  }
+  if (in.rows && !rule.rows) rule.absorbable = false;
+  redeclare(rule.out, last);
+  place(last, rule.out);
+  return rule;
+}
+
+Rule Tracker::barrier(int output) {
+  Rule rule;
+  rule.out = plain_placement(shape(output));
+  return rule;
+}
+
+}  // namespace penstock::partition::internal
