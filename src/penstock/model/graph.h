@@ -21,7 +21,7 @@
 namespace penstock::model {
 
 using Shape = std::vector<std::int64_t>;
-std::int64_t elements(const Shape& shape);  // 1 for a scalar
+std::int64_t elements(const Shape& shape);   // 1 for a scalar
 std::string shape_text(const Shape& shape);  // "512x3x224x224"
 
 enum class ElementType { kFloat, kInteger, kBool };
@@ -39,16 +39,16 @@ struct Tensor {
   Shape shape;
   ElementType type = ElementType::kFloat;
   TensorKind kind = TensorKind::kActivation;
-  int producer = -1;           // index into operators; -1 for inputs, parameters and constants
-  std::vector<int> consumers;  // indices into operators, ascending; graph outputs not counted
+  int producer = -1;                // index into operators; -1 for inputs, parameters and constants
+  std::vector<int> consumers;       // indices into operators, ascending; graph outputs not counted
   std::vector<std::int64_t> value;  // of small integer constants, else empty
 };
 
 using Attribute = std::variant<std::int64_t, double, std::string, std::vector<std::int64_t>>;
 
 struct Operator {
-  std::string name;  // unique; made from the output's name where the file has none
-  std::string type;  // ONNX operator type: "Conv"
+  std::string name;          // unique; made from the output's name where the file has none
+  std::string type;          // ONNX operator type: "Conv"
   std::vector<int> inputs;   // indices into tensors; -1 for an omitted optional input
   std::vector<int> outputs;  // likewise
   std::map<std::string, Attribute> attributes;
@@ -56,8 +56,8 @@ struct Operator {
   std::int64_t parameters = 0;  // trained elements that this operator is the user of
   bool known = true;            // false: a barrier to every later analysis; shape taken on trust
 
-  std::int64_t integer(const std::string& name, std::int64_t fallback) const;
-  std::vector<std::int64_t> integers(const std::string& name,
+  std::int64_t integer(const std::string& attribute, std::int64_t fallback) const;
+  std::vector<std::int64_t> integers(const std::string& attribute,
                                      std::vector<std::int64_t> fallback) const;
 };
 
