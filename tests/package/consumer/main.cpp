@@ -18,6 +18,6 @@ int main() {
   }
   const auto* v100 = catalog->find_accelerator("V100");
   std::printf("penstock %s: %s, %lld macs, V100 %s\n", penstock::kVersion,
-              penstock::core::format_quantity(time).c_str(),
-              static_cast<long long>(graph->macs()), v100 != nullptr ? "known" : "unknown");
+              penstock::core::format_quantity(time).c_str(), static_cast<long long>(graph->macs()),
+              v100 != nullptr ? "known" : "unknown");
 }

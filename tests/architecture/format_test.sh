@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# format_test.sh SOURCE_DIR: every C++ file is as clang-format 14 (Debian 12) leaves it.
+set -euo pipefail
+
+if ! command -v clang-format >/dev/null || [[ $(clang-format --version) != *"version 14."* ]]; then
+  echo "skipped: no clang-format 14 here; sudo apt-get install clang-format"
+  exit 77
+fi
+cd "$1"
+wrong=()
+while read -r file; do
+  clang-format --dry-run -Werror "$file" >/dev/null 2>&1 || wrong+=("$file")
+done < <(find src tests -name '*.h' -o -name '*.cpp' | sort)
+if ((${#wrong[@]})); then
+  printf 'not formatted; mend with: clang-format -i %s\n' "${wrong[*]}"
+  exit 1
+fi
