@@ -1,5 +1,7 @@
 #include "penstock/ledger/find.h"
 
+#include <algorithm>
+
 #include "penstock/core/json.h"
 #include "penstock/ledger/internal/ledger_json.h"
 
@@ -56,7 +58,24 @@ bool is_ledger(const Json& document) {
          schema->get_ref<const std::string&>().starts_with(internal::kSchemaName);
 }
 
+// Whether the walk above would meet a ledger; what lies deeper than it goes counts as one.
+bool holds_ledger(const Json& json, int depth) {
+  if (!json.is_structured()) return false;
+  if (depth > kDeepest || json.contains("ledger")) return true;
+  return std::any_of(json.begin(), json.end(),
+                     [&](const Json& value) { return holds_ledger(value, depth + 1); });
+}
+
 }  // namespace
+
+Json without_ledgers(const Json& document) {
+  Json rest = Json::object();
+  if (!document.is_object() || is_ledger(document)) return rest;
+  for (const auto& [key, value] : document.items()) {
+    if (key != "ledger" && !holds_ledger(value, 1)) rest[key] = value;
+  }
+  return rest;
+}
 
 Result<std::vector<NamedLedger>> find_ledgers(const Json& document, const std::string& file) {
   std::vector<NamedLedger> found;

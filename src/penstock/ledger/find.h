@@ -23,4 +23,8 @@ struct NamedLedger {
 Result<std::vector<NamedLedger>> find_ledgers(const core::Json& document, const std::string& file);
 Result<std::vector<NamedLedger>> read_ledgers(const std::string& file);
 
+// The members of a result that hold no ledger: what made it, its spec, seed and version. Empty for
+// a ledger itself.
+core::Json without_ledgers(const core::Json& document);
+
 }  // namespace penstock::ledger

@@ -119,6 +119,8 @@ class Ledger {
   // spans draws each account's entries one after another. Several ledgers: ledger/trace.h.
   core::Json to_trace() const;
 
+  // "vgg16 on 2 x p3.8xlarge (predicted): 16 ms, 0.02 $".
+  std::string heading() const;
   // A table: one row a resource, one column an activity that occurs, time and share of the whole,
   // within 100 columns; columns that do not fit follow below. Several accounts end in their mean.
   std::string table() const;

@@ -47,6 +47,13 @@ std::vector<Row> make_rows(const Ledger& ledger, const std::vector<Activity>& co
 
 }  // namespace
 
+std::string Ledger::heading() const {
+  std::string text =
+      fmt::format("{} ({}): {}", title_, evidence_name(evidence_), core::format_quantity(whole_));
+  if (cost_) text += ", " + core::format_quantity(*cost_);
+  return text;
+}
+
 std::string Ledger::table() const {
   if (accounts_.empty()) return "no accounts\n";
   std::vector<Activity> columns;

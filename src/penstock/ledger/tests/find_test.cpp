@@ -53,6 +53,15 @@ TEST(FindTest, ErrorsNameTheFileAndTheWholePath) {
             "plan.json: strategies[1].ledger: must be an object, not 3");
 }
 
+TEST(FindTest, WhatHoldsNoLedgerIsKeptAsTheProvenance) {
+  const Json document = {{"seed", 7},
+                         {"spec", {{"model", "vgg16"}}},
+                         {"ledger", ledger_json("top")},
+                         {"strategies", {{{"ledger", ledger_json("a")}}}}};
+  EXPECT_EQ(without_ledgers(document), (Json{{"seed", 7}, {"spec", {{"model", "vgg16"}}}}));
+  EXPECT_EQ(without_ledgers(ledger_json("top")), Json::object());
+}
+
 TEST(FindTest, AFileWithoutALedgerIsRefused) {
   for (const Json& document : {Json(3), Json::array(), Json{{"strategies", Json::array()}}}) {
     const auto found = find_ledgers(document, "x.json");

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 
+#include "penstock/core/file.h"
 #include "penstock/core/json.h"
 #include "penstock/core/random.h"
 #include "penstock/ledger/ledger.h"
@@ -54,6 +55,17 @@ TEST(LedgerJsonTest, ReadsBackWhatItWroteToTheByte) {
 }
 
 // Sums over a thousand random times per account miss the whole by many roundings.
+TEST(LedgerJsonTest, TheExamplesReadBackToTheByte) {
+  for (const char* name : {"two-boards-plan.json", "two-boards-simulation.json"}) {
+    const std::string path = std::string(PENSTOCK_SOURCE_DIR "/examples/ledgers/") + name;
+    const Result<std::string> text = core::read_file(path);
+    ASSERT_TRUE(text) << text.error().text();
+    const Result<Ledger> ledger = Ledger::from_json(*core::parse_json(*text, path), path);
+    ASSERT_TRUE(ledger) << ledger.error().text();
+    EXPECT_EQ(core::json_text(ledger->to_json()), *text);
+  }
+}
+
 TEST(LedgerJsonTest, RandomLedgersOfManyMagnitudesReadBackToTheByte) {
   core::RandomStream random(7, "ledgers");
   for (int trial = 0; trial < 50; ++trial) {

@@ -137,6 +137,14 @@ TEST(LedgerTableTest, ShowsTimeAndShareOfTheActivitiesThatOccur) {
             "mean of 4  812.5 ms  81%  187.5 ms  19%\n");
 }
 
+TEST(LedgerTableTest, TheHeadingSaysWhatHowLongAndHowMuch) {
+  Ledger ledger("job", Evidence::kPredicted);
+  ASSERT_TRUE(ledger.close(Seconds(0.0165)));
+  EXPECT_EQ(ledger.heading(), "job (predicted): 16.5 ms");
+  ledger.set_cost(Dollars(1.5));
+  EXPECT_EQ(ledger.heading(), "job (predicted): 16.5 ms, 1.50 $");
+}
+
 TEST(LedgerTableTest, StaysWithinAHundredColumnsAndLosesNoActivity) {
   Ledger ledger("job", Evidence::kPredicted);
   Account& account = ledger.add_account(std::string(120, 'r'), 1000000);
