@@ -2,13 +2,17 @@
 
 namespace penstock::cli {
 
+std::unique_ptr<Command> make_book_command();
 std::unique_ptr<Command> make_catalog_command();
 std::unique_ptr<Command> make_inspect_command();
+std::unique_ptr<Command> make_ledger_command();
 
 std::vector<std::unique_ptr<Command>> make_commands() {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(make_inspect_command());
   commands.push_back(make_catalog_command());
+  commands.push_back(make_ledger_command());
+  commands.push_back(make_book_command());
   return commands;
 }
 

@@ -50,7 +50,12 @@ Result<Graph> parse(const std::string& bytes, const std::string& name, const Rea
     PENSTOCK_TRY(pass, rebatch(index, roles, std::move(pass), *options.batch));
   }
   Graph graph = internal::assemble(index, roles, std::move(pass));
-  if (graph.macs() > internal::kMaxCount || graph.parameters > internal::kMaxCount) {
+  std::int64_t held = graph.parameters;
+  for (const Tensor& tensor : graph.tensors) {
+    held = internal::saturating_add(held, elements(tensor.shape));
+  }
+  // A quarter, so that the bytes of all tensors together can be counted too.
+  if (graph.macs() > internal::kMaxCount || held > internal::kMaxCount / 4) {
     return input_error(name, "the network is too large to count");
   }
   return graph;
