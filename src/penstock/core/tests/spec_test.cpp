@@ -141,6 +141,14 @@ TEST(SpecTest, LocatesASyntaxError) {
   EXPECT_FALSE(SpecFile::parse("a = 1\na = 2\n", "job.toml"));
 }
 
+TEST(SpecTest, RefusesKeysThatStartWithPunctuation) {
+  for (const char* text : {"[}group]]", "[=]", "a.}b = 1", "}a = 1", "x = { }a = 1 }", "[[,]]"}) {
+    const auto file = SpecFile::parse(text, "job.toml");
+    ASSERT_FALSE(file) << text;
+    EXPECT_THAT(file.error().text(), HasSubstr("job.toml:1: is not TOML")) << text;
+  }
+}
+
 TEST(SpecTest, SaysThatAnAbsentFileIsMissing) {
   EXPECT_EQ(SpecFile::read("/no/such/file.toml").error().kind, ErrorKind::kMissing);
 }
