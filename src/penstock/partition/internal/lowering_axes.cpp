@@ -140,9 +140,7 @@ int axis_of(const Placement& placement, Role role) {
   return -1;
 }
 
-Axis plain_axis(std::int64_t size) {
-  return size > 1 ? Axis{{size, Role::kPlain, -1}} : Axis{};
-}
+Axis plain_axis(std::int64_t size) { return size > 1 ? Axis{{size, Role::kPlain, -1}} : Axis{}; }
 
 Placement plain_placement(const model::Shape& shape) {
   Placement placement;

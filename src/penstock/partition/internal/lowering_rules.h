@@ -26,9 +26,9 @@ namespace penstock::partition::internal {
 enum class Family {
   kUnknown,
   kElementwise,
-  kRelayout,   // the same elements in another order or shape
-  kReduction,  // along `axes`
-  kNormalise,  // along `axis` or all from it on, keeps the shape
+  kRelayout,      // the same elements in another order or shape
+  kReduction,     // along `axes`
+  kNormalise,     // along `axis` or all from it on, keeps the shape
   kCrossChannel,  // mixes neighbouring channels
   kSpatial,       // pools and the like: works on the axes after the channels
   kBatchNorm,
@@ -69,12 +69,12 @@ enum class Origin {
 struct Rule {
   enum class Form { kLayer, kGlue };
   Form form = Form::kGlue;
-  bool absorbable = false;    // element-wise on one activation: joins the node before it
-  bool rows = false;          // R; of a layer: type I
-  bool channels = false;      // C; of a layer: type II
-  bool out_channels = false;  // of a layer: type III
-  bool grouped = false;       // of a layer: type G
-  int in_set = -1;            // channels of the input, where they are a set
+  bool absorbable = false;      // element-wise on one activation: joins the node before it
+  bool rows = false;            // R; of a layer: type I
+  bool channels = false;        // C; of a layer: type II
+  bool out_channels = false;    // of a layer: type III
+  bool grouped = false;         // of a layer: type G
+  int in_set = -1;              // channels of the input, where they are a set
   std::int64_t in_columns = 1;  // their number, where they are not
   std::int64_t weights = 0;
   Placement out;
@@ -86,9 +86,7 @@ class Tracker {
   explicit Tracker(const model::Graph& graph);
 
   Origin origin(int tensor) const { return origins_[index(tensor)]; }
-  bool activation(int tensor) const {
-    return tensor >= 0 && origin(tensor) == Origin::kActivation;
-  }
+  bool activation(int tensor) const { return tensor >= 0 && origin(tensor) == Origin::kActivation; }
   // Sorts the operator's outputs: true if they are fixed or fed, so that it is no part of a node.
   bool settle(const model::Operator& op);
 
@@ -98,9 +96,7 @@ class Tracker {
   // outputs. Undoes what it learnt about the channels where they are lost in the end.
   Rule visit_chain(const std::vector<int>& chain);
 
-  Placement placement(int tensor) const {
-    return sets_.resolved(placements_[index(tensor)]);
-  }
+  Placement placement(int tensor) const { return sets_.resolved(placements_[index(tensor)]); }
   void place(int tensor, Placement placement) { placements_[index(tensor)] = std::move(placement); }
   // The tensor's channels in a set of its own.
   void separate(int tensor);
@@ -113,6 +109,7 @@ class Tracker {
   // The tensors of an operator that are not fixed, each once.
   std::vector<int> data(const model::Operator& op) const;
   Placement relayout(const model::Operator& op, const Placement& in);
+  bool picked_apart(int tensor, int axis) const;
   void place_fed(const model::Operator& op);
   // Rows where they are not known: anything replicated can be split along its first axis, if what
   // follows treats that as the batch.

@@ -7,8 +7,18 @@
 namespace penstock::partition::internal {
 namespace {
 
-// A relayout changes nothing that matters here unless it is one of these two kinds.
 bool transposes(const model::Operator& op) { return op.type == "Transpose"; }
+
+// Whether the operands are there that the rule of the operator's family looks at.
+bool complete(const model::Operator& op) {
+  const Family family = trait(op).family;
+  const bool two =
+      family == Family::kGemm || family == Family::kMatMul || family == Family::kGather;
+  const std::size_t needed = two ? 2 : 1;
+  return op.inputs.size() >= needed &&
+         std::all_of(op.inputs.begin(), op.inputs.begin() + static_cast<std::ptrdiff_t>(needed),
+                     [](int tensor) { return tensor >= 0; });
+}
 
 }  // namespace
 
@@ -86,32 +96,63 @@ void Tracker::redeclare(Placement& placement, int tensor) const {
 }
 
 Rule Tracker::visit(const model::Operator& op, int output) {
+  const Family family = complete(op) ? trait(op).family : Family::kUnknown;
   Rule rule;
-  switch (trait(op).family) {
-    case Family::kUnknown: rule = barrier(op.outputs[index(output)]); break;
-    case Family::kElementwise: rule = elementwise(op, output); break;
+  switch (family) {
+    case Family::kUnknown:
+      rule = barrier(op.outputs[index(output)]);
+      break;
+    case Family::kElementwise:
+      rule = elementwise(op, output);
+      break;
     case Family::kRelayout:
       rule.out = relayout(op, placement(op.inputs[0]));
       rule.rows = placement(op.inputs[0]).rows && rule.out.rows;
       rule.channels = rule.out.channels >= 0;
       rule.absorbable = true;
       break;
-    case Family::kReduction: rule = reduction(op, output); break;
-    case Family::kNormalise: rule = normalise(op, output); break;
-    case Family::kCrossChannel: rule = cross_channel(op, output); break;
-    case Family::kSpatial: rule = spatial(op, output); break;
-    case Family::kBatchNorm: rule = batch_norm(op, output); break;
-    case Family::kConcat: rule = concat(op, output); break;
+    case Family::kReduction:
+      rule = reduction(op, output);
+      break;
+    case Family::kNormalise:
+      rule = normalise(op, output);
+      break;
+    case Family::kCrossChannel:
+      rule = cross_channel(op, output);
+      break;
+    case Family::kSpatial:
+      rule = spatial(op, output);
+      break;
+    case Family::kBatchNorm:
+      rule = batch_norm(op, output);
+      break;
+    case Family::kConcat:
+      rule = concat(op, output);
+      break;
     case Family::kSlice:
-    case Family::kSplit: rule = slice(op, output); break;
+    case Family::kSplit:
+      rule = slice(op, output);
+      break;
     case Family::kExpand:
-    case Family::kPad: rule = resized(op, output); break;
-    case Family::kConv: rule = convolution(op, output); break;
+    case Family::kPad:
+      rule = resized(op, output);
+      break;
+    case Family::kConv:
+      rule = convolution(op, output);
+      break;
     case Family::kGemm:
-    case Family::kMatMul: rule = multiply(op, output); break;
-    case Family::kGather: rule = embedding(op, output); break;
-    case Family::kRecurrent: rule = recurrent(op, output); break;
-    case Family::kEinsum: rule = einsum(op, output); break;
+    case Family::kMatMul:
+      rule = multiply(op, output);
+      break;
+    case Family::kGather:
+      rule = embedding(op, output);
+      break;
+    case Family::kRecurrent:
+      rule = recurrent(op, output);
+      break;
+    case Family::kEinsum:
+      rule = einsum(op, output);
+      break;
   }
   const int tensor = op.outputs[index(output)];
   if (rule.out.axes.size() != shape(tensor).size()) rule = barrier(tensor);
@@ -122,7 +163,7 @@ Rule Tracker::visit(const model::Operator& op, int output) {
     rule.channels = rule.channels && rule.out.channels >= 0;
   }
   const bool in_columns =
-      rule.form == Rule::Form::kLayer || rule.channels || trait(op).family == Family::kRelayout;
+      rule.form == Rule::Form::kLayer || rule.channels || family == Family::kRelayout;
   if (!in_columns) detach(rule.out, sets_);
   redeclare(rule.out, tensor);
   place(tensor, rule.out);
@@ -153,28 +194,55 @@ Rule Tracker::visit_chain(const std::vector<int>& chain) {
     return in;
   };
   const ChannelSets before = sets_;
-  Placement in = placement(source);
+  const Placement in = placement(source);
   Rule rule;
-  rule.absorbable = true;
   rule.out = follow(in);
+  // [B, T, 3*768] reshaped to [B, T, 3, 12, 64], to take the queries, keys and values apart: the 3
+  // are chunks, the 12 are the channels.
+  const int axis = axis_of(rule.out, Role::kChannels);
+  if (axis >= 0 && picked_apart(last, axis)) {
+    const std::int64_t parts = shape(last)[index(axis)];
+    const ChannelSets whole = std::exchange(sets_, before);
+    if (sets_.chunk(in.channels, parts))
+      rule.out = follow(placement(source));
+    else
+      sets_ = whole;
+  }
   rule.rows = in.rows && rule.out.rows;
   rule.channels = in.channels >= 0 && rule.out.channels >= 0;
-  if (in.channels >= 0 && !rule.channels) {
-    rule.absorbable = false;
+  rule.absorbable = in.channels < 0 || rule.channels;
+  if (!rule.absorbable) {
     sets_ = before;
     // A shuffle leaves the tensor in its shape: its channels are where they were, in new places.
-    const int axis = axis_of(in, Role::kChannels);
-    const bool whole =
-        axis >= 0 && in.axes[index(axis)].size() == 1 && shape(source) == shape(last);
-    forget(in, Role::kChannels);
-    rule.out = follow(in);
+    const int shuffled = axis_of(in, Role::kChannels);
+    Placement plain = in;
+    forget(plain, Role::kChannels);
+    rule.out = follow(plain);
     rule.rows = in.rows && rule.out.rows;
-    if (whole) declare_channels(rule.out, axis, shape(last)[index(axis)], sets_);
+    if (shuffled >= 0 && shuffled != axis_of(rule.out, Role::kRows) && shape(source) == shape(last))
+      declare_channels(rule.out, shuffled, shape(last)[index(shuffled)], sets_);
   }
   if (in.rows && !rule.rows) rule.absorbable = false;
   redeclare(rule.out, last);
   place(last, rule.out);
   return rule;
+}
+
+// Whether everything that reads the tensor takes single items of an axis.
+bool Tracker::picked_apart(int tensor, int axis) const {
+  const std::vector<int>& readers = graph_.tensors[index(tensor)].consumers;
+  const auto picks = [&](int reader) {
+    const model::Operator& op = graph_.operators[index(reader)];
+    const Family family = trait(op).family;
+    if (family != Family::kGather && family != Family::kSplit) return false;
+    const auto rank = static_cast<std::int64_t>(shape(tensor).size());
+    const std::int64_t along = op.integer("axis", 0);
+    if ((along < 0 ? along + rank : along) != axis) return false;
+    return family == Family::kGather ||
+           shape(op.outputs[0])[index(axis)] * static_cast<std::int64_t>(op.outputs.size()) ==
+               shape(tensor)[index(axis)];
+  };
+  return !readers.empty() && std::all_of(readers.begin(), readers.end(), picks);
 }
 
 Rule Tracker::barrier(int output) {
