@@ -14,7 +14,7 @@ using hardware::DeviceGroup;
 
 class Builder {
  public:
-  explicit Builder(const Array& array) : array_(array) {}
+  Builder(const Array& array, bool whole_groups) : array_(array), whole_groups_(whole_groups) {}
 
   DeviceTree build() {
     std::vector<int> order(array_.groups.size());
@@ -78,10 +78,11 @@ class Builder {
     const DeviceGroup& group = array_.groups[g];
     const int self = reserve();
     made_[{g, count}] = self;
-    if (count == 1) {
+    if (count == 1 || whole_groups_) {
       TreeNode& leaf = tree_.nodes[self];
       leaf.group = g;
-      leaf.rate = group.sustained();
+      leaf.devices = count;
+      leaf.rate = group.sustained() * count;
       return self;
     }
     // Whole nodes stay together for as long as there are several.
@@ -111,6 +112,7 @@ class Builder {
   }
 
   const Array& array_;
+  bool whole_groups_;
   DeviceTree tree_;
   std::map<std::pair<int, int>, int> made_;
 };
@@ -125,7 +127,12 @@ int depth(const DeviceTree& tree, int node) {
 
 DeviceTree build_tree(const hardware::Array& array) {
   PENSTOCK_CHECK(!array.groups.empty());
-  return Builder(array).build();
+  return Builder(array, false).build();
+}
+
+DeviceTree build_group_tree(const hardware::Array& array) {
+  PENSTOCK_CHECK(!array.groups.empty());
+  return Builder(array, true).build();
 }
 
 int DeviceTree::levels() const { return depth(*this, 0); }

@@ -185,10 +185,26 @@ class MeshPlanner {
       seconds_.push_back(std::move(seconds));
       bytes_.push_back(std::move(bytes));
     }
-    for (std::size_t e = 0; e < network.edges.size(); ++e) tables_.push_back(edge_table(e));
+  }
+
+  // No plan of this mesh is faster: compute and gradient exchange of each node by itself, and the
+  // least that its partial sums can cost.
+  double bound() const {
+    double sum = 0;
+    for (std::size_t v = 0; v < states_.size(); ++v) {
+      double least = kForbidden;
+      for (std::size_t s = 0; s < states_[v].size(); ++s) {
+        least = std::min(least, seconds_[v][s] + least_partial_sums(static_cast<int>(v),
+                                                                    states_[v][s]));
+      }
+      sum += least;
+    }
+    return sum;
   }
 
   MeshPlan plan() {
+    const Network& network = model_.network();
+    for (std::size_t e = 0; e < network.edges.size(); ++e) tables_.push_back(edge_table(e));
     const double capacity = model_.space().group().memory.value();
     MeshPlan best = solve(0);
     if (capacity <= 0 || held(best) <= capacity) return best;
@@ -216,6 +232,23 @@ class MeshPlanner {
   }
 
  private:
+  // A reduce-scatter of either result, over the fastest link that the axes could use.
+  double least_partial_sums(int v, const MeshState& state) const {
+    const Node& node = model_.network().nodes[v];
+    const MeshSpace& space = model_.space();
+    const auto least = [&](Axes partial, const MeshTensor& tensor, const MeshLayout& layout) {
+      if (partial == 0) return 0.0;
+      const double n = space.parts(partial);
+      const double block = tensor.rows[layout.rows] * tensor.columns[layout.columns] * tensor.unit;
+      return block * model_.options().bytes_per_element * (n - 1) / n *
+             space.seconds_per_byte(space.all()) * 0.5;
+    };
+    const MeshLayout out = forward_out(node, state);
+    double sum = 0;
+    if (!node.out_edges.empty()) sum += least(out.partial, model_.output_tensor(v), out);
+    return sum;
+  }
+
   double memory(int node, const MeshState& state) const {
     return model_.parameters(node, state) * model_.options().memory.bytes_per_weight +
            model_.stash(node, state) * model_.options().bytes_per_element;
@@ -244,19 +277,23 @@ class MeshPlanner {
     if (known != known_.end()) return known->second;
     const MeshTensor tensor = model_.edge_tensor(static_cast<int>(e));
     const bool scatter = model_.options().reduce_scatter;
+    const double scale = model_.options().bytes_per_element;
+    // Layouts of the consumer's states, found once.
+    std::vector<std::pair<MeshLayout, MeshLayout>> ends;
+    for (const MeshState& t : states_[edge.to]) {
+      ends.emplace_back(forward_in(to, t), backward_out(to, t));
+    }
     std::vector<double> costs;
-    costs.reserve(states_[edge.from].size() * states_[edge.to].size());
+    costs.reserve(states_[edge.from].size() * ends.size());
     for (const MeshState& p : states_[edge.from]) {
-      for (const MeshState& t : states_[edge.to]) {
-        double seconds = exchange(model_.space(), tensor,
-                                  convert(forward_out(from, p), forward_in(to, t), scatter),
-                                  model_.options().bytes_per_element)
-                             .seconds();
+      const MeshLayout out = forward_out(from, p);
+      const MeshLayout back = backward_in(from, p);
+      for (const auto& [in, gradient] : ends) {
+        double seconds =
+            exchange(model_.space(), tensor, convert(out, in, scatter), scale).seconds();
         if (edge.gradient) {
-          seconds += exchange(model_.space(), tensor,
-                              convert(backward_out(to, t), backward_in(from, p), scatter),
-                              model_.options().bytes_per_element)
-                         .seconds();
+          seconds +=
+              exchange(model_.space(), tensor, convert(gradient, back, scatter), scale).seconds();
         }
         costs.push_back(seconds);
       }
@@ -302,12 +339,56 @@ class MeshPlanner {
 MeshPlan plan_mesh(const Network& network, const std::vector<Extent>& extents,
                    const MeshSpace& space, const MeshOptions& options) {
   const MeshModel model(network, extents, space, options);
-  return MeshPlanner(model).plan();
+  MeshPlan plan = MeshPlanner(model).plan();
+  plan.devices = space.devices();
+  return plan;
+}
+
+namespace {
+
+// Whether a mesh of so many devices is tried: every size up to 16, beyond it those with at most four
+// significant bits.
+bool is_round(int devices) {
+  int odd = devices;
+  while (odd > 0 && odd % 2 == 0) odd /= 2;
+  return devices <= 16 || odd < 16;
+}
+
+}  // namespace
+
+MeshPlan best_mesh(const Network& network, const std::vector<Extent>& extents,
+                   const hardware::DeviceGroup& group, int least, int most,
+                   const MeshOptions& options) {
+  if (!options.may_idle) return plan_mesh(network, extents, MeshSpace(group, most), options);
+  MeshPlan best;
+  double best_seconds = kForbidden;
+  double best_excess = kForbidden;  // bytes over the devices' memory
+  for (int devices = most; devices >= std::max(1, least); --devices) {
+    if (!is_round(devices)) continue;
+    const MeshSpace space(group, devices);
+    const MeshModel model(network, extents, space, options);
+    MeshPlanner planner(model);
+    if (best_excess == 0 && planner.bound() >= best_seconds) continue;
+    MeshPlan plan = planner.plan();
+    plan.devices = devices;
+    const MeshCost cost = evaluate_mesh(network, extents, space, plan, options);
+    const double excess = group.memory.value() > 0
+                              ? std::max(0.0, (cost.memory() - group.memory).value())
+                              : 0;
+    const bool better = excess < best_excess ||
+                        (excess == best_excess && cost.step.value() < best_seconds);
+    if (!better) continue;
+    best = std::move(plan);
+    best_seconds = cost.step.value();
+    best_excess = excess;
+  }
+  return best;
 }
 
 MeshPlan data_parallel_mesh(const Network& network, const std::vector<Extent>& extents,
                             const MeshSpace& space) {
   MeshPlan plan;
+  plan.devices = space.devices();
   for (std::size_t v = 0; v < network.nodes.size(); ++v) {
     const Node& node = network.nodes[v];
     const bool allowed = (node.kind == NodeKind::kLayer

@@ -35,6 +35,7 @@ struct MeshState {
 };
 
 struct MeshPlan {
+  int devices = 1;                // of the group; the rest stay idle
   std::vector<MeshState> states;  // by network node
   bool proven = true;             // the optimum of the space above, memory apart
 };
@@ -49,6 +50,8 @@ struct MeshOptions {
   // Partial sums go straight into the next layout where that is cheaper; false: always made whole
   // first, as room page 1.11 has it.
   bool reduce_scatter = true;
+  // Leave devices out where fewer are faster (best_mesh only).
+  bool may_idle = false;
   MemoryModel memory;
 };
 
@@ -100,6 +103,12 @@ class MeshSpace {
 // may cut nothing, and its devices then repeat one another's work.
 MeshPlan plan_mesh(const Network& network, const std::vector<Extent>& extents,
                    const MeshSpace& space, const MeshOptions& options);
+// The same over the best number of devices between `least` and `most`, if options.may_idle, else over
+// `most`. Sizes above 16 are tried where they have at most four significant bits, so that a further
+// device never takes a size away. A plan that does not fit the devices' memory loses to one that does.
+MeshPlan best_mesh(const Network& network, const std::vector<Extent>& extents,
+                   const hardware::DeviceGroup& group, int least, int most,
+                   const MeshOptions& options);
 // Every layer cut along the batch.
 MeshPlan data_parallel_mesh(const Network& network, const std::vector<Extent>& extents,
                             const MeshSpace& space);

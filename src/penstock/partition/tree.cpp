@@ -58,25 +58,38 @@ Choices strategy_choices(Strategy strategy, const Node& node) {
 
 // A plan for the devices below one tree node, and what it costs there.
 struct SubPlan {
-  std::vector<std::pair<int, Split>> splits;  // by tree node
+  std::vector<std::pair<int, Split>> splits;     // by tree node
+  std::vector<std::pair<int, MeshPlan>> meshes;  // likewise
   std::vector<double> phases;                 // seconds by network node
   bool proven = true;
 
-  double total() const { return std::accumulate(phases.begin(), phases.end(), 0.0); }
+  double price = 0;  // of the memory held, under TreeOptions::memory_price
+
+  bool empty() const { return phases.empty(); }
+  double total() const {
+    return empty() ? kForbidden : std::accumulate(phases.begin(), phases.end(), price);
+  }
 };
 
 class TreePlanner {
  public:
-  TreePlanner(const Network& network, const DeviceTree& tree, Strategy strategy,
-              const TreeOptions& options)
-      : network_(network), tree_(tree), strategy_(strategy), options_(options) {}
+  TreePlanner(const Network& network, const DeviceTree& tree, const hardware::Array& array,
+              Strategy strategy, const TreeOptions& options, const MeshOptions& mesh)
+      : network_(network),
+        tree_(tree),
+        array_(array),
+        strategy_(strategy),
+        options_(options),
+        mesh_(mesh) {}
 
   TreePlan plan() {
     SubPlan whole = plan_below(0, whole_extents(network_));
     TreePlan plan;
     plan.proven = whole.proven;
     plan.splits.resize(tree_.nodes.size());
+    plan.meshes.resize(tree_.nodes.size());
     for (auto& [index, split] : whole.splits) plan.splits[index] = std::move(split);
+    for (auto& [index, mesh] : whole.meshes) plan.meshes[index] = std::move(mesh);
     return plan;
   }
 
@@ -84,8 +97,10 @@ class TreePlanner {
   SubPlan plan_below(int index, const std::vector<Extent>& extents) {
     const TreeNode& node = tree_.nodes[index];
     SubPlan best;
+    if (node.leaf() && node.devices > 1) return plan_group(index, extents);
     if (node.leaf()) {
       best.phases = leaf_phases(network_, extents, node, options_);
+      best.price = options_.memory_price * memory_on_device(network_, extents, options_);
       return best;
     }
     if (strategy_ == Strategy::kAccpar && options_.shared_ratio) {
@@ -94,10 +109,46 @@ class TreePlanner {
     return plan_at(index, extents, solve(index, extents, 0.5));
   }
 
-  // Plans the halves below a split that is already chosen.
-  SubPlan plan_at(int index, const std::vector<Extent>& extents, std::pair<Split, bool> chosen) {
+  // A whole group: the mesh planner's.
+  SubPlan plan_group(int index, const std::vector<Extent>& extents) {
+    const TreeNode& node = tree_.nodes[index];
+    const hardware::DeviceGroup& group = array_.groups[node.group];
+    MeshPlan mesh = best_mesh(network_, extents, group, node.devices / 2, node.devices, mesh_);
+    const MeshCost cost =
+        evaluate_mesh(network_, extents, MeshSpace(group, mesh.devices), mesh, mesh_);
+    SubPlan plan;
+    plan.proven = mesh.proven;
+    for (const MeshPhase& p : cost.phases) {
+      plan.phases.push_back(p.compute + p.interconnect + p.network);
+    }
+    // Far dearer than any plan that fits, and the less so the less is missing.
+    const double excess = (cost.memory() - group.memory).value();
+    if (group.memory.value() > 0 && excess > 0) plan.price = 1e6 * (1 + excess / group.memory.value());
+    plan.meshes.emplace_back(index, std::move(mesh));
+    return plan;
+  }
+
+  // What a split costs at least: its own exchange, and the halves' compute spread evenly.
+  double lower_bound(int index, const std::vector<Extent>& extents, const Split& split) const {
+    const TreeNode& node = tree_.nodes[index];
+    std::vector<std::vector<double>> below;
+    for (int side = 0; side < (node.equal_halves() ? 1 : 2); ++side) {
+      below.emplace_back(network_.nodes.size(), 0.0);
+      if (is_idle(split, side)) continue;
+      const std::vector<Extent> half = child_extents(network_, extents, split, side, options_);
+      below.back() = leaf_phases(network_, half, tree_.nodes[node.children[side]], options_);
+    }
+    const std::vector<double> phases =
+        split_phases(network_, extents, node, split, below, options_);
+    return std::accumulate(phases.begin(), phases.end(), 0.0);
+  }
+
+  // Plans the halves below a split that is already chosen; nothing if that cannot beat `limit`.
+  SubPlan plan_at(int index, const std::vector<Extent>& extents, std::pair<Split, bool> chosen,
+                  double limit = kForbidden) {
     const TreeNode& node = tree_.nodes[index];
     SubPlan plan;
+    if (limit < kForbidden && lower_bound(index, extents, chosen.first) >= limit) return plan;
     plan.proven = chosen.second;
     std::vector<std::vector<double>> below;
     for (int side = 0; side < (node.equal_halves() ? 1 : 2); ++side) {
@@ -108,7 +159,9 @@ class TreePlanner {
       SubPlan half = plan_below(node.children[side],
                                 child_extents(network_, extents, chosen.first, side, options_));
       plan.proven = plan.proven && half.proven;
+      plan.price = std::max(plan.price, half.price);
       for (auto& split : half.splits) plan.splits.push_back(std::move(split));
+      for (auto& mesh : half.meshes) plan.meshes.push_back(std::move(mesh));
       below.push_back(std::move(half.phases));
     }
     plan.phases =
@@ -120,35 +173,45 @@ class TreePlanner {
   // One ratio for all nodes, found on the simulated total; a side may stay idle.
   SubPlan plan_shared_ratio(int index, const std::vector<Extent>& extents) {
     const TreeNode& node = tree_.nodes[index];
-    SubPlan best = node.equal_halves() ? plan_halves(index, extents) : scan_ratio(index, extents);
+    SubPlan best;
     if (options_.may_idle) {
       for (int idle = 0; idle < (node.equal_halves() ? 1 : 2); ++idle) {
         // Where both halves are alike the second one rests.
         const double share = node.equal_halves() || idle == 1 ? 1.0 : 0.0;
-        SubPlan alone = plan_at(index, extents, {idle_split(share), true});
+        SubPlan alone = plan_at(index, extents, {idle_split(share), true}, best.total());
         if (alone.total() < best.total()) best = std::move(alone);
       }
     }
-    return best;
+    SubPlan both = node.equal_halves() ? plan_halves(index, extents, best.total())
+                                       : scan_ratio(index, extents, best.total());
+    return both.total() < best.total() ? both : best;
   }
 
-  SubPlan scan_ratio(int index, const std::vector<Extent>& extents) {
+  SubPlan scan_ratio(int index, const std::vector<Extent>& extents, double limit) {
     const TreeNode& node = tree_.nodes[index];
     const double balanced = tree_.nodes[node.children[0]].rate / node.rate;
     SubPlan best;
-    double best_share = 0;
+    double best_share = balanced;
     const auto consider = [&](double share) {
       if (share <= 0 || share >= 1) return;
-      SubPlan plan = plan_at(index, extents, solve(index, extents, share));
-      if (best.phases.empty() || plan.total() < best.total()) {
-        best = std::move(plan);
-        best_share = share;
+      for (const bool rows : {false, true}) {
+        if (rows && !has_meshes()) continue;
+        SubPlan plan = plan_at(
+            index, extents,
+            rows ? split_rows(index, extents, share) : solve(index, extents, share),
+            std::min(limit, best.total()));
+        if (plan.total() < best.total()) {
+          best = std::move(plan);
+          best_share = share;
+        }
       }
     };
     consider(balanced);
-    constexpr int kSteps = 16;
-    for (int i = 1; i < kSteps; ++i) consider(static_cast<double>(i) / kSteps);
-    for (double step = 0.5 / kSteps; step > 1e-3; step /= 2) {
+    // Groups take longer to plan than single devices, and their time is smoother in the ratio.
+    const bool groups = tree_.nodes[node.children[0]].devices > 1;
+    const int steps = groups ? 8 : 16;
+    for (int i = 1; i < steps; ++i) consider(static_cast<double>(i) / steps);
+    for (double step = 0.5 / steps; step > (groups ? 8e-3 : 1e-3); step /= 2) {
       const double centre = best_share;
       consider(centre - step);
       consider(centre + step);
@@ -156,10 +219,24 @@ class TreePlanner {
     return best;
   }
 
+  bool has_meshes() const {
+    return std::any_of(tree_.nodes.begin(), tree_.nodes.end(),
+                       [](const TreeNode& n) { return n.leaf() && n.devices > 1; });
+  }
+
+  // Data parallelism between the two sides, which the split's own objective cannot see to be better
+  // when the groups' inner exchange dominates.
+  std::pair<Split, bool> split_rows(int index, const std::vector<Extent>& extents, double share) {
+    return TreePlanner(network_, tree_, array_, Strategy::kData, options_, mesh_)
+        .solve(index, extents, share);
+  }
+
   // Equal halves all the way down: on chains the joint optimum over all levels, elsewhere level by
   // level.
-  SubPlan plan_halves(int index, const std::vector<Extent>& extents) {
-    SubPlan greedy = plan_at(index, extents, solve(index, extents, 0.5));
+  SubPlan plan_halves(int index, const std::vector<Extent>& extents, double limit) {
+    SubPlan greedy = plan_at(index, extents, solve(index, extents, 0.5), limit);
+    // The joint method knows no price on memory.
+    if (options_.memory_price > 0) return greedy;
     const auto joint = joint_splits(network_, tree_, index, extents, options_);
     if (!joint) return greedy;
     SubPlan exact;
@@ -278,8 +355,12 @@ class TreePlanner {
   double phase(const LevelModel& model, const TreeNode& node, int v, int e, int p, int t,
                double share, bool own_ratios) const {
     const TreeNode* halves[2] = {&tree_.nodes[node.children[0]], &tree_.nodes[node.children[1]]};
+    // The fuller side's memory, as far down as this split cuts it.
+    const double held = v >= 0 && options_.memory_price > 0
+                            ? options_.memory_price * model.held_bytes(v, t, std::max(share, 1 - share))
+                            : 0;
     if (own_ratios) {
-      return best_ratio(shared_cost(model, v, e, p, t), {halves[0]->rate, node.own[0]},
+      return held + best_ratio(shared_cost(model, v, e, p, t), {halves[0]->rate, node.own[0]},
                         {halves[1]->rate, node.own[1]}, options_.least_share)
           .time.value();
     }
@@ -296,7 +377,7 @@ class TreePlanner {
       volume += bytes;
       slower = std::max(slower, bytes / node.charged[side].value() + work / halves[side]->rate.value());
     }
-    return objective() == Objective::kVolume ? volume : slower;
+    return objective() == Objective::kVolume ? volume : slower + held;
   }
 
   double own_ratio(const LevelModel& model, const TreeNode& node, int v,
@@ -315,15 +396,17 @@ class TreePlanner {
 
   const Network& network_;
   const DeviceTree& tree_;
+  const hardware::Array& array_;
   Strategy strategy_;
   const TreeOptions& options_;
+  const MeshOptions& mesh_;
 };
 
 }  // namespace
 
-TreePlan plan_tree(const Network& network, const DeviceTree& tree, Strategy strategy,
-                   const TreeOptions& options) {
-  return TreePlanner(network, tree, strategy, options).plan();
+TreePlan plan_tree(const Network& network, const DeviceTree& tree, const hardware::Array& array,
+                   Strategy strategy, const TreeOptions& options, const MeshOptions& mesh) {
+  return TreePlanner(network, tree, array, strategy, options, mesh).plan();
 }
 
 }  // namespace penstock::partition

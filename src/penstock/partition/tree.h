@@ -15,6 +15,7 @@
 #include "penstock/core/result.h"
 #include "penstock/ledger/ledger.h"
 #include "penstock/partition/device_tree.h"
+#include "penstock/partition/mesh.h"
 #include "penstock/partition/network.h"
 
 namespace penstock::partition {
@@ -40,6 +41,8 @@ struct TreeOptions {
   bool may_idle = false;         // a side may be left out
   double least_share = 0.001;    // of a side under a ratio of its own, as fitted (room page 1.9)
   double bytes_per_element = 2;
+  MemoryModel memory;
+  double memory_price = 0;  // seconds that a byte held on a device costs the objective
 };
 TreeOptions paper_options();
 TreeOptions fused_options();
@@ -52,22 +55,27 @@ struct Split {
 };
 
 struct TreePlan {
-  std::vector<Split> splits;  // one for each DeviceTree node, by index
-  bool proven = true;         // false: some split's graph was too entangled for the exact method
+  std::vector<Split> splits;     // one for each DeviceTree node, by index
+  std::vector<MeshPlan> meshes;  // likewise; without states where the leaf is one device
+  bool proven = true;            // false: some graph was too entangled for the exact method
 };
 
-TreePlan plan_tree(const Network& network, const DeviceTree& tree, Strategy strategy,
-                   const TreeOptions& options);
+// `array` is what the tree was built from; `mesh` is for leaves of several devices, which the mesh
+// planner splits further.
+TreePlan plan_tree(const Network& network, const DeviceTree& tree, const hardware::Array& array,
+                   Strategy strategy, const TreeOptions& options, const MeshOptions& mesh = {});
 
 // One device of each distinct position in the tree, and how many stand there.
 struct DeviceCost {
   int group = 0;
   int count = 1;
-  Flop work;
+  Seconds compute;
   Bytes received;
-  Bytes weights;      // elements times bytes_per_element
+  Bytes weights;      // parameters, gradients and optimizer state
   Bytes activations;  // kept for the backward pass
   Bytes buffer;       // the largest conversion
+
+  Bytes memory() const { return weights + activations + buffer; }
 };
 
 struct TreeCost {
@@ -78,8 +86,10 @@ struct TreeCost {
 };
 
 // Node by node: the slower side of (what it receives here / its link + the same of its half), no
-// overlap (room page 1.9). `array` names the accounts.
+// overlap (room page 1.9). `array` is what the tree was built from. `mesh` is for leaves of several
+// devices.
 TreeCost evaluate_tree(const Network& network, const DeviceTree& tree, const TreePlan& plan,
-                       const hardware::Array& array, const TreeOptions& options);
+                       const hardware::Array& array, const TreeOptions& options,
+                       const MeshOptions& mesh = {});
 
 }  // namespace penstock::partition

@@ -24,8 +24,13 @@ struct Path {
 class TreeEvaluator {
  public:
   TreeEvaluator(const Network& network, const DeviceTree& tree, const TreePlan& plan,
-                const hardware::Array& array, const TreeOptions& options)
-      : network_(network), tree_(tree), plan_(plan), array_(array), options_(options) {}
+                const hardware::Array& array, const TreeOptions& options, const MeshOptions& mesh)
+      : network_(network),
+        tree_(tree),
+        plan_(plan),
+        array_(array),
+        options_(options),
+        mesh_(mesh) {}
 
   TreeCost evaluate() {
     Path path;
@@ -44,11 +49,7 @@ class TreeEvaluator {
  private:
   std::vector<double> walk(int index, const std::vector<Extent>& extents, const Path& path) {
     const TreeNode& node = tree_.nodes[index];
-    if (node.leaf()) {
-      const std::vector<double> phases = leaf_phases(network_, extents, node, options_);
-      add_device(node, extents, path, phases);
-      return phases;
-    }
+    if (node.leaf()) return walk_leaf(index, extents, path);
     const Split& split = plan_.splits[index];
     const LevelModel model(network_, extents, options_);
     std::vector<std::vector<double>> below;
@@ -81,34 +82,56 @@ class TreeEvaluator {
                                     count);
   }
 
-  void add_device(const TreeNode& leaf, const std::vector<Extent>& extents, const Path& path,
-                  const std::vector<double>& compute) {
-    ledger::Account& account = add_account(leaf.group, path.count);
-    const LevelModel model(network_, extents, options_);
+  std::vector<double> walk_leaf(int index, const std::vector<Extent>& extents, const Path& path) {
+    const TreeNode& node = tree_.nodes[index];
+    std::vector<MeshPhase> phases(network_.nodes.size());
     DeviceCost device;
-    device.group = leaf.group;
-    device.count = path.count;
-    device.received = Bytes(path.received);
+    device.group = node.group;
+    device.count = path.count * node.devices;
     device.buffer = Bytes(path.buffer);
-    for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
-      const int v = static_cast<int>(i);
-      const Node& n = network_.nodes[i];
-      device.work += Flop(model.flops(v));
-      device.weights += Bytes(options_.bytes_per_element *
-                              (model.weight_elements(v) + model.vector_elements(v)));
-      const double kept = n.kind == NodeKind::kLayer
-                              ? extents[i].rows / static_cast<double>(n.rows) * extents[i].in /
-                                    static_cast<double>(n.in_columns)
-                              : extents[i].rows / static_cast<double>(n.rows) * extents[i].out /
-                                    static_cast<double>(n.out_columns);
-      device.activations +=
-          Bytes(options_.bytes_per_element * static_cast<double>(n.stash) * kept);
+    device.received = Bytes(path.received);
+    const MeshPlan& mesh = plan_.meshes[index];
+    if (mesh.states.empty()) {
+      const std::vector<double> compute = leaf_phases(network_, extents, node, options_);
+      for (std::size_t v = 0; v < compute.size(); ++v) {
+        phases[v].compute = compute[v];
+        const Held held = held_parts(network_, static_cast<int>(v), extents[v], options_);
+        device.weights += Bytes(held.weights);
+        device.activations += Bytes(held.activations);
+      }
+    } else {
+      const MeshSpace space(array_.groups[node.group], mesh.devices);
+      device.count = path.count * mesh.devices;
+      MeshCost cost = evaluate_mesh(network_, extents, space, mesh, mesh_);
+      phases = std::move(cost.phases);
+      device.weights = cost.weights;
+      device.activations = cost.activations;
+      device.buffer = std::max(device.buffer, cost.buffer);
+      for (const MeshPhase& phase : phases) device.received += Bytes(phase.received);
+    }
+    add_device(device, path, phases);
+    if (!mesh.states.empty() && mesh.devices < node.devices) {
+      DeviceCost rest;
+      rest.group = node.group;
+      rest.count = path.count * (node.devices - mesh.devices);
+      add_account(rest.group, rest.count);
+      cost_.devices.push_back(rest);
+    }
+    std::vector<double> seconds;
+    for (const MeshPhase& p : phases) seconds.push_back(p.compute + p.interconnect + p.network);
+    return seconds;
+  }
+
+  void add_device(DeviceCost device, const Path& path, const std::vector<MeshPhase>& phases) {
+    ledger::Account& account = add_account(device.group, device.count);
+    for (std::size_t v = 0; v < network_.nodes.size(); ++v) {
       const auto add = [&](Activity activity, double seconds) {
-        if (seconds > 0) account.add(activity, n.name, Seconds(seconds));
+        if (seconds > 0) account.add(activity, network_.nodes[v].name, Seconds(seconds));
       };
-      add(Activity::kCompute, compute[i]);
-      add(Activity::kInterconnect, path.interconnect[i]);
-      add(Activity::kNetwork, path.network[i]);
+      add(Activity::kCompute, phases[v].compute);
+      add(Activity::kInterconnect, path.interconnect[v] + phases[v].interconnect);
+      add(Activity::kNetwork, path.network[v] + phases[v].network);
+      device.compute += Seconds(phases[v].compute);
     }
     cost_.devices.push_back(device);
   }
@@ -120,10 +143,10 @@ class TreeEvaluator {
       if (!node.equal_halves()) add_idle(node.children[1], count);
       return;
     }
-    add_account(node.group, count);
     DeviceCost device;
     device.group = node.group;
-    device.count = count;
+    device.count = count * node.devices;
+    add_account(device.group, device.count);
     cost_.devices.push_back(device);
   }
 
@@ -132,6 +155,7 @@ class TreeEvaluator {
   const TreePlan& plan_;
   const hardware::Array& array_;
   const TreeOptions& options_;
+  const MeshOptions& mesh_;
   std::vector<int> accounts_ = std::vector<int>(array_.groups.size(), 0);
   TreeCost cost_;
 };
@@ -139,8 +163,9 @@ class TreeEvaluator {
 }  // namespace
 
 TreeCost evaluate_tree(const Network& network, const DeviceTree& tree, const TreePlan& plan,
-                       const hardware::Array& array, const TreeOptions& options) {
-  return TreeEvaluator(network, tree, plan, array, options).evaluate();
+                       const hardware::Array& array, const TreeOptions& options,
+                       const MeshOptions& mesh) {
+  return TreeEvaluator(network, tree, plan, array, options, mesh).evaluate();
 }
 
 }  // namespace penstock::partition

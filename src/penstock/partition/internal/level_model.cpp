@@ -108,6 +108,23 @@ double LevelModel::input_gradient_elements(int node) const {
   return sum;
 }
 
+Held held_parts(const Network& network, int node, const Extent& e, const TreeOptions& options) {
+  const Node& n = network.nodes[node];
+  const double out = e.out / static_cast<double>(n.out_columns);
+  const double parameters = static_cast<double>(n.weights) * channel_fraction(n, e) +
+                            static_cast<double>(n.vectors) * out;
+  const double columns =
+      n.kind == NodeKind::kLayer ? e.in / static_cast<double>(n.in_columns) : out;
+  const double kept =
+      static_cast<double>(n.stash) * (e.rows / static_cast<double>(n.rows)) * columns;
+  return {parameters * options.memory.bytes_per_weight, kept * options.bytes_per_element};
+}
+
+double LevelModel::held_bytes(int node, int state, double share) const {
+  const Held held = held_parts(network_, node, child_extent(node, state, share, 0), options_);
+  return held.weights + held.activations;
+}
+
 double LevelModel::flops(int node) const {
   const Node& n = network_.nodes[node];
   const Extent& e = extents_[node];

@@ -13,6 +13,13 @@
 
 namespace penstock::partition {
 
+// Bytes that one device holds for its extent of a node.
+struct Held {
+  double weights = 0;      // with gradients and optimizer state
+  double activations = 0;  // kept for the backward pass
+};
+Held held_parts(const Network& network, int node, const Extent& extent, const TreeOptions& options);
+
 class LevelModel {
  public:
   // `extents` has one entry a node and must outlive the model.
@@ -50,6 +57,9 @@ class LevelModel {
   Extent child_extent(int node, int state, double share, int side) const;
   // The fraction of flops(node) that the side does.
   double flops_fraction(int node, int state, double share, int side) const;
+
+  // Bytes that the first side holds for a node after the split.
+  double held_bytes(int node, int state, double share) const;
 
   // Layouts at the node's two ends as conversions see them; a P is reduced inside the node, and
   // appears as D, unless the fused table defers it to the edge.

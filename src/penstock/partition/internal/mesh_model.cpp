@@ -20,22 +20,6 @@ MeshLayout backward_out(const Node& node, const MeshState& s) {
   return {s.rows, s.in, partial};
 }
 
-Conversion convert(const MeshLayout& before, const MeshLayout& after, bool reduce_scatter) {
-  Conversion c;
-  c.after = after;
-  c.middle = {before.rows, before.columns, 0};
-  if (reduce_scatter) {
-    const Axes rows = static_cast<Axes>(before.partial & after.rows);
-    const Axes columns = static_cast<Axes>(before.partial & after.columns);
-    c.scatter = static_cast<Axes>(rows | columns);
-    c.middle.rows = static_cast<Axes>(c.middle.rows | rows);
-    c.middle.columns = static_cast<Axes>(c.middle.columns | columns);
-  }
-  c.reduce = static_cast<Axes>(before.partial & ~c.scatter);
-  c.fetch = static_cast<Axes>((c.middle.rows & ~after.rows) | (c.middle.columns & ~after.columns));
-  return c;
-}
-
 Exchange& Exchange::operator+=(const Exchange& other) {
   interconnect += other.interconnect;
   network += other.network;
@@ -43,44 +27,11 @@ Exchange& Exchange::operator+=(const Exchange& other) {
   return *this;
 }
 
-namespace {
-
-void charge(const MeshSpace& space, Axes axes, double bytes, int steps, Exchange& sum) {
-  const double seconds =
-      bytes * space.seconds_per_byte(axes) + static_cast<double>(steps) * space.step_latency(axes);
-  (space.crosses_nodes(axes) ? sum.network : sum.interconnect) += seconds;
-  sum.bytes += bytes;
-}
-
-}  // namespace
-
 Exchange all_reduce(const MeshSpace& space, Axes axes, double elements, double bytes_per_element) {
   Exchange sum;
   const int n = space.parts(axes);
   if (n > 1 && elements > 0) {
     charge(space, axes, 2 * elements * bytes_per_element * (n - 1) / n, 2 * (n - 1), sum);
-  }
-  return sum;
-}
-
-Exchange exchange(const MeshSpace& space, const MeshTensor& tensor, const Conversion& c,
-                  double bytes_per_element) {
-  Exchange sum;
-  const double scale = tensor.unit * bytes_per_element;
-  const double middle = tensor.rows[c.middle.rows] * tensor.columns[c.middle.columns] * scale;
-  if (c.scatter != 0) {
-    const int n = space.parts(c.scatter);
-    charge(space, c.scatter, middle * (n - 1), n - 1, sum);
-  }
-  if (c.reduce != 0) {
-    const int n = space.parts(c.reduce);
-    charge(space, c.reduce, 2 * middle * (n - 1) / n, 2 * (n - 1), sum);
-  }
-  if (c.fetch != 0) {
-    const double needed = tensor.rows[c.after.rows] * tensor.columns[c.after.columns];
-    const double held = tensor.rows[c.middle.rows | c.after.rows] *
-                        tensor.columns[c.middle.columns | c.after.columns];
-    charge(space, c.fetch, (needed - held) * scale, space.parts(c.fetch) - 1, sum);
   }
   return sum;
 }

@@ -33,6 +33,16 @@ double node_received(const Network& network, const LevelModel& model, const Spli
   return bytes;
 }
 
+double memory_on_device(const Network& network, const std::vector<Extent>& extents,
+                        const TreeOptions& options) {
+  double sum = 0;
+  for (std::size_t v = 0; v < extents.size(); ++v) {
+    const Held held = held_parts(network, static_cast<int>(v), extents[v], options);
+    sum += held.weights + held.activations;
+  }
+  return sum;
+}
+
 std::vector<double> leaf_phases(const Network& network, const std::vector<Extent>& extents,
                                 const TreeNode& leaf, const TreeOptions& options) {
   const LevelModel model(network, extents, options);

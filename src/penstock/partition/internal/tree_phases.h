@@ -18,6 +18,10 @@ std::vector<Extent> child_extents(const Network& network, const std::vector<Exte
 double node_received(const Network& network, const LevelModel& model, const Split& split, int v,
                      int side);
 
+// Bytes that one device holds.
+double memory_on_device(const Network& network, const std::vector<Extent>& extents,
+                        const TreeOptions& options);
+
 // Seconds by network node on a single device.
 std::vector<double> leaf_phases(const Network& network, const std::vector<Extent>& extents,
                                 const TreeNode& leaf, const TreeOptions& options);
