@@ -87,6 +87,18 @@ std::string operator_line(const Graph& graph) {
   return text + line;
 }
 
+// The end of a long name, which tells layers apart.
+std::string short_name(const std::string& name) {
+  constexpr std::size_t kLongest = 38;
+  return name.size() <= kLongest ? name : ".." + name.substr(name.size() - kLongest + 2);
+}
+
+std::string parameter_line(const Graph& graph) {
+  if (graph.parameters == graph.parameters_in_graph) return grouped(graph.parameters);
+  return fmt::format("{} as trained, {} in the graph: batch norms are folded",
+                     grouped(graph.parameters), grouped(graph.parameters_in_graph));
+}
+
 std::string human(const Graph& graph) {
   std::string text = fmt::format(
       "{} ({}) at batch {}\n"
@@ -95,7 +107,7 @@ std::string human(const Graph& graph) {
       "  weights     {}\n"
       "  activations {}\n"
       "  operators   {}\n\n",
-      graph.name, graph.source, graph.batch, grouped(graph.parameters), grouped(graph.macs()),
+      graph.name, graph.source, graph.batch, parameter_line(graph), grouped(graph.macs()),
       core::format_quantity(Bytes(static_cast<double>(kFloatBytes * graph.parameters_in_graph))),
       core::format_quantity(Bytes(static_cast<double>(activation_bytes(graph)))),
       operator_line(graph));
@@ -107,7 +119,7 @@ std::string human(const Graph& graph) {
                      {"parameters", Align::kRight},
                      {"MACs", Align::kRight}});
   for (const model::LayerSummary& layer : model::layers(graph)) {
-    table.add_row({layer.name, layer.type, model::shape_text(layer.input),
+    table.add_row({short_name(layer.name), layer.type, model::shape_text(layer.input),
                    model::shape_text(layer.output), grouped(layer.parameters),
                    grouped(layer.macs)});
   }

@@ -393,7 +393,6 @@ bool is_one_of(const std::string& type, std::initializer_list<std::string_view> 
 
 std::optional<Value> fold(const NodeContext& c, std::size_t output) {
   const Shape& shape = c.outputs()[output].shape;
-  if (saturating_elements(shape) > kMaxFoldedElements) return std::nullopt;
   const std::string& type = c.node().type;
   const Index count = count_of(shape);
   if (is_one_of(type, {"Constant", "Size", "Shape", "ConstantOfShape"})) {

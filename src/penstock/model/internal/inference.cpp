@@ -184,7 +184,7 @@ class Inference {
 
   void fold_output(std::size_t slot, const NodeContext& context, TensorState& result) {
     const std::int64_t count = saturating_elements(result.shape);
-    if (count > kMaxFoldedElements || folded_ + count > kMaxFoldedInAll) return;
+    if (!is_foldable(result.type, count) || folded_ + count > kMaxFoldedInAll) return;
     result.value = fold(context, slot);
     if (result.value) folded_ += count;
   }

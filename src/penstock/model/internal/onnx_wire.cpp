@@ -143,7 +143,7 @@ Result<WireTensor> convert_tensor(const TensorProto& proto, const std::string& w
     return input_error(where, "the tensor " + shape_text(tensor.shape) + " has " +
                                   std::to_string(proto.raw_data().size()) + " bytes of data");
   }
-  if (external || count > kMaxFoldedElements) return tensor;
+  if (external || !is_foldable(tensor.type, count)) return tensor;
   std::optional<Value> value = tensor_value(proto);
   if (value && value->size() == static_cast<std::size_t>(count)) {
     tensor.value = std::move(value);

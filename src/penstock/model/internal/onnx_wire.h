@@ -16,6 +16,8 @@ using core::input_error;
 
 // Larger constants keep their shape but not their value: shapes are computed from short vectors.
 inline constexpr std::int64_t kMaxFoldedElements = 100'000;
+// Reals matter only as bounds, scales and initial states.
+inline constexpr std::int64_t kMaxFoldedReals = 4'096;
 // Products beyond this are refused, so that sums of two of them still fit 64 bits.
 inline constexpr std::int64_t kMaxCount = std::int64_t{1} << 62;
 inline constexpr std::size_t kMaxRank = 32;
@@ -75,6 +77,8 @@ struct WireGraph {
 Result<WireGraph> parse_wire(const std::string& bytes, const std::string& file);
 
 // Text from the file made fit for one line of output: no control bytes, no broken UTF-8.
+// Whether a constant of that many elements keeps its value.
+bool is_foldable(ElementType type, std::int64_t count);
 std::string printable(const std::string& text);
 // "node "conv1" (Conv)"; an unnamed node is called by its first output.
 std::string node_label(const WireNode& node);

@@ -103,6 +103,11 @@ class RoleAssigner {
         fed_(index.tensors.size(), false) {}
 
   Roles assign() {
+    for (std::size_t id = 0; id < index_.tensors.size(); ++id) {
+      if (is_plain_input(static_cast<int>(id))) {
+        first_input_ = std::min(first_input_, index_.tensors[id].input);
+      }
+    }
     for (std::size_t n = 0; n < index_.nodes.size(); ++n) mark_node(static_cast<int>(n));
     Roles roles;
     roles.is_data.assign(index_.tensors.size(), false);
@@ -166,7 +171,7 @@ class RoleAssigner {
   bool reaches_first_input(int tensor) {
     bool reached = false;
     tracer_.leaves(tensor, [&](int leaf) {
-      reached |= index_.tensors[static_cast<std::size_t>(leaf)].input == 0;
+      reached |= index_.tensors[static_cast<std::size_t>(leaf)].input == first_input_;
     });
     return reached;
   }
@@ -176,7 +181,8 @@ class RoleAssigner {
     if (!is_leaf_only(tensor)) return;
     tracer_.leaves(tensor, [&](int leaf) {
       if (is_plain_input(leaf)) {
-        if (is_float_input(leaf)) weight_[static_cast<std::size_t>(leaf)] = true;
+        const bool is_first = index_.tensors[static_cast<std::size_t>(leaf)].input == first_input_;
+        if (is_float_input(leaf) && !is_first) weight_[static_cast<std::size_t>(leaf)] = true;
       } else {
         carries_weights_ |= is_float_source(leaf);
       }
@@ -218,15 +224,16 @@ class RoleAssigner {
     const IndexedTensor& tensor = index_.tensors[static_cast<std::size_t>(id)];
     if (first_weight == std::numeric_limits<int>::max()) return true;
     if (tensor.input > first_weight) return false;
-    if (tensor.input == 0 || fed_[static_cast<std::size_t>(id)]) return true;
+    if (tensor.input == first_input_ || fed_[static_cast<std::size_t>(id)]) return true;
     const std::vector<WireDimension>& shape = tensor.declared->shape;
     return shape.size() < 3 || shape.front().size != std::int64_t{1};
   }
 
   const GraphIndex& index_;
   Tracer tracer_;
-  std::vector<bool> weight_;      // by tensor: a plain input that a weight slot reads
-  std::vector<bool> fed_;         // by tensor: a leaf that an operator reads as its data
+  std::vector<bool> weight_;  // by tensor: a plain input that a weight slot reads
+  std::vector<bool> fed_;     // by tensor: a leaf that an operator reads as its data
+  int first_input_ = std::numeric_limits<int>::max();  // the first plain one; always data
   bool carries_weights_ = false;  // some weight slot reads an initialiser or a made constant
 };
 

@@ -55,6 +55,10 @@ std::string node_label(const WireNode& node) {
   return "node \"" + printable(name) + "\" (" + printable(node.type) + ")";
 }
 
+bool is_foldable(ElementType type, std::int64_t count) {
+  return count <= (type == ElementType::kFloat ? kMaxFoldedReals : kMaxFoldedElements);
+}
+
 std::int64_t saturating_multiply(std::int64_t a, std::int64_t b) {
   std::int64_t product = 0;
   return __builtin_mul_overflow(a, b, &product) ? std::numeric_limits<std::int64_t>::max()
