@@ -7,10 +7,8 @@ if ! command -v clang-format >/dev/null || [[ $(clang-format --version) != *"ver
   exit 77
 fi
 cd "$1"
-wrong=()
-while read -r file; do
-  clang-format --dry-run -Werror "$file" >/dev/null 2>&1 || wrong+=("$file")
-done < <(find src tests -name '*.h' -o -name '*.cpp' | sort)
+mapfile -t wrong < <(find src tests '(' -name '*.h' -o -name '*.cpp' ')' -print0 |
+  xargs -0 clang-format --dry-run 2>&1 | grep -oE '^[^:]+\.(h|cpp):' | tr -d : | sort -u)
 if ((${#wrong[@]})); then
   printf 'not formatted; mend with: clang-format -i %s\n' "${wrong[*]}"
   exit 1
