@@ -148,6 +148,13 @@ Placement plain_placement(const model::Shape& shape) {
   return placement;
 }
 
+bool fits(const Placement& placement, const model::Shape& shape) {
+  return std::equal(placement.axes.begin(), placement.axes.end(), shape.begin(), shape.end(),
+                    [](const Axis& axis, std::int64_t size) {
+                      return product(axis) == std::max<std::int64_t>(size, 1);
+                    });
+}
+
 void forget(Axis& axis, Role role) {
   for (Factor& factor : axis)
     if (factor.role == role) factor = {factor.size, Role::kPlain, -1};

@@ -71,6 +71,9 @@ int axis_of(const Placement& placement, Role role);
 Axis plain_axis(std::int64_t size);
 Placement plain_placement(const model::Shape& shape);
 
+// Whether the factors of each axis multiply to its size.
+bool fits(const Placement& placement, const model::Shape& shape);
+
 // Turns the factors of a role into plain ones.
 void forget(Axis& axis, Role role);
 void forget(Placement& placement, Role role);

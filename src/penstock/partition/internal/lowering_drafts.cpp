@@ -132,6 +132,8 @@ class Drafting {
   bool absorb(const Rule& rule, int source, const std::vector<int>& operators, int written) {
     const int writer = tracker_.activation(source) ? result_.writer[at(source)] : -1;
     if (!rule.absorbable || writer < 0 || !single(source)) return false;
+    if (model::elements(tensor(source).shape) != model::elements(tensor(written).shape))
+      return false;
     Draft& draft = result_.drafts[at(writer)];
     for (const int i : operators) add_part(draft, i);
     draft.writes = written;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -6,8 +7,6 @@
 
 namespace penstock::partition::internal {
 namespace {
-
-bool transposes(const model::Operator& op) { return op.type == "Transpose"; }
 
 // Whether the operands are there that the rule of the operator's family looks at.
 bool complete(const model::Operator& op) {
@@ -155,7 +154,7 @@ Rule Tracker::visit(const model::Operator& op, int output) {
       break;
   }
   const int tensor = op.outputs[index(output)];
-  if (rule.out.axes.size() != shape(tensor).size()) rule = barrier(tensor);
+  if (!fits(rule.out, shape(tensor))) rule = barrier(tensor);
   // A tensor that the operator does not leave in columns is cut afresh by whoever wants columns.
   tidy(rule.out, graph_.batch, sets_);
   if (rule.form == Rule::Form::kGlue) {
@@ -171,15 +170,17 @@ Rule Tracker::visit(const model::Operator& op, int output) {
 }
 
 Placement Tracker::relayout(const model::Operator& op, const Placement& in) {
-  if (!transposes(op)) return regroup(in, shape(op.outputs[0]), sets_);
+  const model::Shape& dims = shape(op.outputs[0]);
+  if (op.type != "Transpose") return regroup(in, dims, sets_);
+  std::vector<std::int64_t> order(in.axes.size());
+  std::iota(order.rbegin(), order.rend(), 0);
+  order = op.integers("perm", order);
   Placement out = in;
-  std::vector<std::int64_t> reversed(in.axes.size());
-  for (std::size_t i = 0; i < reversed.size(); ++i)
-    reversed[i] = static_cast<std::int64_t>(reversed.size() - 1 - i);
-  const std::vector<std::int64_t> order = op.integers("perm", reversed);
-  for (std::size_t i = 0; i < order.size() && i < out.axes.size(); ++i)
-    out.axes[i] = in.axes.at(static_cast<std::size_t>(order[i]));
-  return out;
+  out.axes.clear();
+  for (const std::int64_t axis : order)
+    if (axis >= 0 && index(static_cast<int>(axis)) < in.axes.size())
+      out.axes.push_back(in.axes[index(static_cast<int>(axis))]);
+  return fits(out, dims) ? out : plain_placement(dims);
 }
 
 Rule Tracker::visit_chain(const std::vector<int>& chain) {
