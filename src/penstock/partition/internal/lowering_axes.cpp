@@ -31,6 +31,30 @@ std::pair<Factor, Factor> cut(const Factor& factor, std::int64_t first, ChannelS
   return {outer, inner};
 }
 
+// Joins neighbours without a role: where one ends and the next begins means nothing.
+Axis coalesced(const Axis& axis) {
+  Axis joined;
+  for (const Factor& factor : axis) {
+    const bool bare = factor.role == Role::kPlain || factor.role == Role::kWithin;
+    if (bare && !joined.empty() && joined.back().role == factor.role)
+      joined.back().size *= factor.size;
+    else
+      joined.push_back(factor);
+  }
+  return joined;
+}
+
+// Cuts the factor at `at` and joins what is left of it with what follows.
+void cut_at(Axis& axis, std::size_t at, std::int64_t first, ChannelSets& sets) {
+  const auto [outer, inner] = cut(axis[at], first, sets);
+  Axis rest = {inner};
+  rest.insert(rest.end(), axis.begin() + static_cast<std::ptrdiff_t>(at) + 1, axis.end());
+  rest = coalesced(rest);
+  axis.resize(at);
+  axis.push_back(outer);
+  axis.insert(axis.end(), rest.begin(), rest.end());
+}
+
 // Takes factors from `queue` (its next at the back) that make up an axis of `size`.
 std::optional<Axis> take(std::vector<Factor>& queue, std::int64_t size, ChannelSets& sets) {
   Axis axis;
@@ -58,6 +82,21 @@ bool shuffled(const Axis& axis) {
     if (factor.role == Role::kChannels && within) return true;
   }
   return false;
+}
+
+// Channels against an outer plain factor of another tensor, with its channels further in: reads
+// them as chunks too.
+bool chunk_like(Axis& mine, std::size_t at, const Axis& other, std::size_t from,
+                ChannelSets& sets) {
+  if (mine[at].role != Role::kChannels || other[from].role != Role::kPlain) return false;
+  const Axis rest(other.begin() + static_cast<std::ptrdiff_t>(from), other.end());
+  const std::int64_t parts = other[from].size;
+  if (!holds(rest, Role::kChannels) || mine[at].size % parts != 0) return false;
+  if (!sets.chunk(mine[at].set, parts)) return false;
+  Placement one;
+  one.axes = {mine};
+  mine = sets.resolved(std::move(one)).axes.front();
+  return true;
 }
 
 int count(const Placement& placement, Role role) {
@@ -210,6 +249,7 @@ Placement regroup(const Placement& in, const model::Shape& shape, ChannelSets& s
     queue.insert(queue.end(), axis.begin(), axis.end());
     before *= product(axis);
   }
+  queue = coalesced(queue);
   std::reverse(queue.begin(), queue.end());
   Placement out;
   out.rows = in.rows;
@@ -248,29 +288,27 @@ Agreement align(Axis a, bool a_loose, Axis b, bool b_loose, ChannelSets& sets) {
   };
   if (a_loose && !holds(a, Role::kRows)) a = plain_axis(product(a));
   if (b_loose && !holds(b, Role::kRows)) b = plain_axis(product(b));
+  a = coalesced(a);
+  b = coalesced(b);
   std::size_t i = 0;
   std::size_t j = 0;
   while (i < a.size() && j < b.size()) {
-    // Channels against an outer plain factor, with channels within it: chunks.
-    const auto chunked = [&](Axis& mine, std::size_t at, const Axis& other, std::size_t from,
-                             bool other_loose) {
-      if (mine[at].role != Role::kChannels || other[from].role != Role::kPlain) return false;
-      const Axis rest(other.begin() + static_cast<std::ptrdiff_t>(from), other.end());
-      if (other_loose || !holds(rest, Role::kChannels)) return false;
-      const std::int64_t parts = other[from].size;
-      if (mine[at].size % parts != 0 || !sets.chunk(mine[at].set, parts)) return false;
-      Placement one;
-      one.axes = {mine};
-      mine = sets.resolved(std::move(one)).axes.front();
-      return true;
-    };
-    if (chunked(a, i, b, j, b_loose) || chunked(b, j, a, i, a_loose)) continue;
+    const bool chunked =
+        (!b_loose && chunk_like(a, i, b, j, sets)) || (!a_loose && chunk_like(b, j, a, i, sets));
+    if (chunked) continue;
     Factor& f = a[i];
     Factor& g = b[j];
     if (f.size != g.size) {
       Axis& wider = f.size > g.size ? a : b;
       const std::size_t at = f.size > g.size ? i : j;
       const std::int64_t size = std::min(f.size, g.size);
+      const bool channels = f.role == Role::kChannels && g.role == Role::kChannels;
+      if (const std::int64_t both = std::gcd(f.size, g.size); channels && both > 1) {
+        // Either may have to be cut: 6 and 4 groups of the same channels go together by 2.
+        if (f.size != both) cut_at(a, i, both, sets);
+        if (g.size != both) cut_at(b, j, both, sets);
+        continue;
+      }
       if (wider[at].size % size != 0) {
         result.rows = !holds(a, Role::kRows) && !holds(b, Role::kRows);
         result.channels = !holds(a, Role::kChannels) && !holds(b, Role::kChannels);
@@ -278,9 +316,7 @@ Agreement align(Axis a, bool a_loose, Axis b, bool b_loose, ChannelSets& sets) {
         return result;
       }
       if (wider[at].role == Role::kRows) result.rows = false;
-      const auto [outer, inner] = cut(wider[at], size, sets);
-      wider[at] = outer;
-      wider.insert(wider.begin() + static_cast<std::ptrdiff_t>(at) + 1, inner);
+      cut_at(wider, at, size, sets);
       continue;
     }
     if (f.role == Role::kRows || g.role == Role::kRows) settle(Role::kRows, result.rows, f, g);

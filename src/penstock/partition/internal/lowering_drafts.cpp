@@ -168,7 +168,6 @@ class Drafting {
       whole.channels = whole.channels && rule.channels;
       add_part(draft, i);
     }
-    if (!whole.channels) tracker_.separate(region.exit);
     whole.out = tracker_.placement(region.exit);
     draft.reads = {region.entry};
     draft.region_entry = region.entry;

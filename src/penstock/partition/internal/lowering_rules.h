@@ -98,8 +98,6 @@ class Tracker {
 
   Placement placement(int tensor) const { return sets_.resolved(placements_[index(tensor)]); }
   void place(int tensor, Placement placement) { placements_[index(tensor)] = std::move(placement); }
-  // The tensor's channels in a set of its own.
-  void separate(int tensor);
   std::int64_t grains(int set) const { return sets_.grains(set); }
   std::int64_t batch() const { return graph_.batch; }
 

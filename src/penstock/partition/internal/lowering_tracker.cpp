@@ -74,12 +74,6 @@ void Tracker::place_fed(const model::Operator& op) {
   }
 }
 
-void Tracker::separate(int tensor) {
-  Placement separated = placement(tensor);
-  detach(separated, sets_);
-  place(tensor, std::move(separated));
-}
-
 void Tracker::redeclare(Placement& placement, int tensor) const {
   if (placement.rows) return;
   const model::Shape& dims = shape(tensor);
