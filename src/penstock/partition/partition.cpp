@@ -30,11 +30,6 @@ DeviceTree PartitionPlan::device_tree() const {
   return mode == Mode::kMesh ? build_group_tree(array) : build_tree(array);
 }
 
-TreeCost evaluate_plan(const Network& network, const PartitionPlan& plan) {
-  return evaluate_tree(network, plan.device_tree(), plan.tree, plan.array, plan.tree_options,
-                       plan.mesh_options);
-}
-
 namespace {
 
 TreeOptions tree_options_of(const PartitionOptions& options) {
@@ -60,16 +55,8 @@ bool fits(const Array& array, const std::vector<DeviceCost>& devices) {
 }
 
 StrategyResult finish(std::string name, const Network& network, PartitionPlan plan) {
-  plan.strategy = name;
-  TreeCost cost = evaluate_plan(network, plan);
-  StrategyResult result;
-  result.name = std::move(name);
-  result.step = cost.step;
-  result.fits = fits(plan.array, cost.devices);
-  result.ledger = std::move(cost.ledger);
-  result.devices = std::move(cost.devices);
-  result.plan = std::move(plan);
-  return result;
+  plan.strategy = std::move(name);
+  return as_result(network, std::move(plan));
 }
 
 // `devices` of one group, as an array of its own.
@@ -325,6 +312,20 @@ class Partitioner {
 };
 
 }  // namespace
+
+StrategyResult as_result(const Network& network, PartitionPlan plan) {
+  TreeCost cost = evaluate_tree(network, plan.device_tree(), plan.tree, plan.array,
+                                plan.tree_options, plan.mesh_options);
+  StrategyResult result;
+  result.name = plan.strategy;
+  result.step = cost.step;
+  result.nodes = std::move(cost.nodes);
+  result.fits = fits(plan.array, cost.devices);
+  result.ledger = std::move(cost.ledger);
+  result.devices = std::move(cost.devices);
+  result.plan = std::move(plan);
+  return result;
+}
 
 Result<PartitionResult> partition_network(const Network& network, const Array& array,
                                           const PartitionOptions& options) {

@@ -37,7 +37,6 @@ struct PartitionPlan {
   DeviceTree device_tree() const;
 };
 
-TreeCost evaluate_plan(const Network& network, const PartitionPlan& plan);
 
 struct PartitionOptions {
   Mode mode = Mode::kMesh;
@@ -54,12 +53,16 @@ struct PartitionOptions {
 struct StrategyResult {
   std::string name;
   Seconds step;
+  std::vector<Seconds> nodes;  // by network node; empty without a plan
   ledger::Ledger ledger;
   std::vector<DeviceCost> devices;
   bool fits = true;     // every device's memory holds its part
   bool has_plan = true;  // ring-data over unlike groups is a cost only
   PartitionPlan plan;
 };
+
+// A plan with what it costs on its array. The result is named after the plan's strategy.
+StrategyResult as_result(const Network& network, PartitionPlan plan);
 
 struct PartitionResult {
   std::vector<StrategyResult> strategies;
@@ -69,6 +72,14 @@ struct PartitionResult {
 // Fails with ErrorKind::kNegative where no plan fits the devices' memory (fused and mesh mode).
 Result<PartitionResult> partition_network(const Network& network, const hardware::Array& array,
                                           const PartitionOptions& options);
+
+// How a plan cuts one node, for people: by level for each kind of device ("I I II", with the share
+// where it is not one half), and "8 x 4 x 1" for batch, input and output channels of a mesh.
+std::string describe_split(const Network& network, const PartitionPlan& plan, int node);
+
+// A step as bars, node after node: on each device what it exchanges, then what it computes; what is
+// left of the node's time it waits for slower devices.
+std::vector<ledger::Span> timeline(const Network& network, const StrategyResult& result);
 
 // Schema "penstock-partition/1": versioned text that re-evaluates on another network of the same
 // nodes (another batch) or another array of the same shape.
