@@ -40,10 +40,13 @@ IndexMap map_elements(const Shape& output, const Source& source) {
   return map;
 }
 
-Value pick(const Value& value, const IndexMap& map) {
+// Empty where the map leaves the value: a shape that re-batching has widened.
+std::optional<Value> pick(const Value& value, const IndexMap& map) {
+  const Index size = value.size();
   Value picked;
   picked.is_real = value.is_real;
   for (const Index element : map) {
+    if (element >= size) return std::nullopt;
     if (value.is_real) {
       picked.reals.push_back(value.reals[element]);
     } else {
@@ -65,7 +68,7 @@ IndexMap broadcast_map(const Shape& input, const Shape& output) {
   });
 }
 
-Value broadcast_value(const TensorState& state, const Shape& output) {
+std::optional<Value> broadcast_value(const TensorState& state, const Shape& output) {
   return state.shape == output ? *state.value
                                : pick(*state.value, broadcast_map(state.shape, output));
 }
@@ -139,21 +142,23 @@ constexpr std::array kArithmetic = {
 
 std::optional<Value> fold_arithmetic(const NodeContext& c, const Arithmetic& arithmetic,
                                      const Shape& output) {
-  Value result = broadcast_value(c.in(0), output);
+  std::optional<Value> result = broadcast_value(c.in(0), output);
+  if (!result) return std::nullopt;
   for (std::size_t slot = 1; slot < c.input_count(); ++slot) {
-    const Value right = broadcast_value(c.in(slot), output);
-    if (result.is_real || right.is_real) {
+    const std::optional<Value> right = broadcast_value(c.in(slot), output);
+    if (!right) return std::nullopt;
+    if (result->is_real || right->is_real) {
       if (arithmetic.real == nullptr) return std::nullopt;
-      std::vector<double> a = as_reals(result);
-      const std::vector<double> b = as_reals(right);
+      std::vector<double> a = as_reals(*result);
+      const std::vector<double> b = as_reals(*right);
       for (Index i = 0; i < a.size(); ++i) a[i] = arithmetic.real(a[i], b[i]);
       result = Value{.is_real = true, .integers = {}, .reals = std::move(a)};
       continue;
     }
-    for (Index i = 0; i < result.integers.size(); ++i) {
-      const Maybe element = arithmetic.integer(result.integers[i], right.integers[i]);
+    for (Index i = 0; i < result->integers.size(); ++i) {
+      const Maybe element = arithmetic.integer(result->integers[i], right->integers[i]);
       if (!element) return std::nullopt;
-      result.integers[i] = *element;
+      result->integers[i] = *element;
     }
   }
   return result;
@@ -230,7 +235,10 @@ std::optional<Value> fold_slice(const NodeContext& c, const Shape& output) {
   if (!axes) return std::nullopt;
   const std::vector<Index> strides = strides_of(c.shape(0));
   std::vector<SliceAxis> bounds(output.size());
-  for (const SliceAxis& slice : *axes) bounds[slice.axis] = slice;
+  for (const SliceAxis& slice : *axes) {
+    if (slice.count != output[slice.axis]) return std::nullopt;  // rewritten for another batch
+    bounds[slice.axis] = slice;
+  }
   return pick(*c.in(0).value, map_elements(output, [&](const std::vector<Index>& at) {
     Index element = 0;
     for (Index d = 0; d < output.size(); ++d) {
@@ -285,13 +293,14 @@ std::optional<Value> fold_transpose(const NodeContext& c, const Shape& output) {
 }
 
 std::optional<Value> fold_where(const NodeContext& c, const Shape& output) {
-  const Value condition = broadcast_value(c.in(0), output);
-  const Value yes = broadcast_value(c.in(1), output);
-  const Value no = broadcast_value(c.in(2), output);
-  if (condition.is_real || yes.is_real || no.is_real) return std::nullopt;
+  const std::optional<Value> condition = broadcast_value(c.in(0), output);
+  const std::optional<Value> yes = broadcast_value(c.in(1), output);
+  const std::optional<Value> no = broadcast_value(c.in(2), output);
+  if (!condition || !yes || !no) return std::nullopt;
+  if (condition->is_real || yes->is_real || no->is_real) return std::nullopt;
   Value result;
-  for (Index i = 0; i < condition.integers.size(); ++i) {
-    result.integers.push_back(condition.integers[i] != 0 ? yes.integers[i] : no.integers[i]);
+  for (Index i = 0; i < condition->integers.size(); ++i) {
+    result.integers.push_back(condition->integers[i] != 0 ? yes->integers[i] : no->integers[i]);
   }
   return result;
 }
@@ -422,7 +431,10 @@ std::optional<Value> fold(const NodeContext& c, std::size_t output) {
   if (type == "Transpose") return fold_transpose(c, shape);
   if (type == "Where") return fold_where(c, shape);
   if (type == "Range") return fold_range(c, count);
-  if (type == "Expand") return pick(*c.in(0).value, broadcast_map(c.shape(0), shape));
+  if (type == "Expand") {
+    return pick(*c.in(0).value,
+                is_uniform(c.in(0)) ? IndexMap(count, 0) : broadcast_map(c.shape(0), shape));
+  }
   return std::nullopt;
 }
 

@@ -143,6 +143,25 @@ TEST(RebatchTest, InitialStatesOfZeroGrowWithTheBatch) {
   expect_shape(b, 7, "y", {16, 1, 7, 20});
 }
 
+// The stored state has the old batch; its value must not be read with the new batch's indices.
+TEST(RebatchTest, AStoredStateOfEqualElementsGrowsWithTheBatch) {
+  const auto model = [](float last) {
+    ModelBuilder b;
+    b.input("x", {3, 2, 2}).weight("w", {1, 8, 2}).weight("r", {1, 8, 2}).integers("one", {1});
+    b.integers("head", {1}).integers("tail", {2});
+    b.node("Transpose", {"x"}, {"steps"}).with("perm", Integers{1, 0, 2});
+    b.node("Shape", {"steps"}, {"s"}).node("Gather", {"s", "one"}, {"batch"});
+    b.node("Concat", {"head", "batch", "tail"}, {"target"}).with("axis", 0);
+    b.integers("old", {1, 3, 2}).reals("h3", {0, 0, 0, 0, 0, last});
+    b.node("Reshape", {"h3", "old"}, {"state"}).node("Expand", {"state", "target"}, {"wide"});
+    b.node("LSTM", {"steps", "w", "r", "", "", "wide", "wide"}, {"y"}).with("hidden_size", 2);
+    b.output("y");
+    return b;
+  };
+  expect_shape(model(0), 7, "y", {2, 1, 7, 2});
+  expect_refused(model(1), 7, "wide");
+}
+
 TEST(RebatchTest, AReductionMayEndTheBatch) {
   ModelBuilder b;
   b.input("x", {2, 6})
