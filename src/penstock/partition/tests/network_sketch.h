@@ -90,6 +90,14 @@ class NetworkSketch {
   Network network_;
 };
 
+// Three square layers with far more rows than channels.
+inline Network wide_batch_network() {
+  NetworkSketch sketch(4096);
+  int at = sketch.source(1024);
+  for (int i = 0; i < 3; ++i) at = sketch.layer(at, 1024, 1024);
+  return sketch.take();
+}
+
 // A chain of `length` fully connected layers of random width.
 inline Network random_chain(core::RandomStream& random, int length, std::int64_t batch) {
   NetworkSketch sketch(batch);
