@@ -6,6 +6,8 @@ target_compile_options(penstock_warnings INTERFACE -Wall -Wextra -Wshadow -Wconv
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(penstock_warnings INTERFACE -Wno-restrict -Wno-array-bounds)
 endif()
+# A fused multiply-add where the processor has one would make results depend on the processor.
+add_compile_options(-ffp-contract=off)
 if(PENSTOCK_WERROR)
   target_compile_options(penstock_warnings INTERFACE -Werror)
 endif()

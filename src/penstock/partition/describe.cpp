@@ -32,10 +32,10 @@ void describe_below(const Network& network, const PartitionPlan& plan, const Dev
     const MeshSpace space(plan.array.groups[node.group], mesh.devices);
     const MeshState& s = mesh.states[v];
     const bool layer = network.nodes[v].kind == NodeKind::kLayer;
-    lines.push_back(extended(layer ? fmt::format("{} x {} x {}", space.parts(s.rows),
-                                                 space.parts(s.in), space.parts(s.out))
-                                   : fmt::format("{} x {}", space.parts(s.rows),
-                                                 space.parts(s.in))));
+    lines.push_back(extended(layer
+                                 ? fmt::format("{} x {} x {}", space.parts(s.rows),
+                                               space.parts(s.in), space.parts(s.out))
+                                 : fmt::format("{} x {}", space.parts(s.rows), space.parts(s.in))));
     return;
   }
   const Split& split = plan.tree.splits[index];
@@ -76,8 +76,8 @@ std::vector<ledger::Span> timeline(const Network& network, const StrategyResult&
         const auto at = index.find(entry.label);
         if (at == index.end() || entry.activity == ledger::Activity::kIdle) continue;
         if ((entry.activity == ledger::Activity::kCompute) != compute) continue;
-        spans.push_back({account.resource, entry.label, entry.activity, next[at->second],
-                         entry.time});
+        spans.push_back(
+            {account.resource, entry.label, entry.activity, next[at->second], entry.time});
         next[at->second] += entry.time;
       }
     }

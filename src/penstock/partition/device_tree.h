@@ -11,16 +11,16 @@
 
 namespace penstock::partition {
 
-// Devices that act as one side of a split, or as one leaf. Both children of a node with equal halves
-// are the same node.
+// Devices that act as one side of a split, or as one leaf. Both children of a node with equal
+// halves are the same node.
 struct TreeNode {
-  int group = -1;    // of the array, if all its devices are of one group; else -1
-  int devices = 1;   // of a leaf: 1, or the devices of a mesh
-  FlopRate rate;     // sum over its devices
+  int group = -1;              // of the array, if all its devices are of one group; else -1
+  int devices = 1;             // of a leaf: 1, or the devices of a mesh
+  FlopRate rate;               // sum over its devices
   int children[2] = {-1, -1};  // none for a leaf
-  Bandwidth own[2];      // the link of one device of each child, before the pair is matched
-  Bandwidth charged[2];  // what the children receive through at this split
-  bool network = false;  // the split crosses nodes or groups
+  Bandwidth own[2];            // the link of one device of each child, before the pair is matched
+  Bandwidth charged[2];        // what the children receive through at this split
+  bool network = false;        // the split crosses nodes or groups
 
   bool leaf() const { return children[0] < 0; }
   bool equal_halves() const { return children[0] == children[1]; }

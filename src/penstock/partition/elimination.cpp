@@ -5,6 +5,7 @@
 #include <set>
 
 #include "penstock/core/check.h"
+#include "penstock/partition/internal/wide.h"
 
 namespace penstock::partition {
 namespace {
@@ -19,14 +20,6 @@ struct Eliminated {
   int variable;
   std::vector<Factor> factors;  // those that mentioned it, the unary one included
 };
-
-// The same code for wider vectors where the processor has them; one result on all, since every
-// element is a sum of the same two numbers and a minimum.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define PENSTOCK_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define PENSTOCK_WIDE
-#endif
 
 // target[j] = min(target[j], base + source[j])
 PENSTOCK_WIDE void lower_by(double base, const double* source, double* target, std::size_t count) {
@@ -141,7 +134,8 @@ class Elimination {
   }
 
   // One or two neighbours, one table each: a matrix-vector or matrix-matrix product.
-  void eliminate_pairwise(int v, const std::vector<int>& scope, const std::vector<Factor>& factors) {
+  void eliminate_pairwise(int v, const std::vector<int>& scope,
+                          const std::vector<Factor>& factors) {
     const auto oriented = [&](int w, bool v_first) {
       for (const Factor& f : factors) {
         const bool has = f.scope[0] == w || f.scope[1] == w;
@@ -191,7 +185,8 @@ class Elimination {
     return true;
   }
 
-  double value(int v, const std::vector<Factor>& factors, const std::vector<int>& assignment) const {
+  double value(int v, const std::vector<Factor>& factors,
+               const std::vector<int>& assignment) const {
     double sum = unary_[v][assignment[v]];
     for (const Factor& f : factors) {
       std::size_t index = 0;

@@ -1,14 +1,17 @@
 #include "penstock/partition/joint_chain.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <cstring>
+#include <map>
 #include <optional>
+#include <utility>
 
 #include "penstock/core/check.h"
 #include "penstock/partition/elimination.h"
 #include "penstock/partition/internal/joint_splits.h"
 #include "penstock/partition/internal/level_model.h"
+#include "penstock/partition/internal/wide.h"
 
 namespace penstock::partition {
 namespace {
@@ -16,11 +19,13 @@ namespace {
 constexpr int kMost = 3;  // states that a node has at once: three types, or three layouts
 
 // One node of the chain: its states, and the whole sizes that halving scales.
+struct Scales;
 struct Link {
   const Node* node = nullptr;
+  const Scales* scales = nullptr;
   std::vector<int> states;
-  double elements = 0;         // of the edge into it
-  double input_gradient = 0;   // of what flows back
+  double elements = 0;        // of the edge into it
+  double input_gradient = 0;  // of what flows back
   bool gradient = false;
 };
 
@@ -34,16 +39,121 @@ struct Halving {
 Halving halving(const Node& node, int state) {
   if (node.kind == NodeKind::kLayer) {
     switch (static_cast<Type>(state)) {
-      case Type::kBatch: return {true, false, false};
-      case Type::kIn: return {false, true, false};
-      case Type::kOut: return {false, false, true};
-      case Type::kGroup: return {false, true, true};
+      case Type::kBatch:
+        return {true, false, false};
+      case Type::kIn:
+        return {false, true, false};
+      case Type::kOut:
+        return {false, false, true};
+      case Type::kGroup:
+        return {false, true, true};
     }
   }
   switch (static_cast<Layout>(state)) {
-    case Layout::kRows: return {true, false, false};
-    case Layout::kColumns: return {false, true, true};
-    default: return {};
+    case Layout::kRows:
+      return {true, false, false};
+    case Layout::kColumns:
+      return {false, true, true};
+    default:
+      return {};
+  }
+}
+
+// One axis of three states to three, over a contiguous suffix: the whole cost of the method. Only
+// additions and minima run in the inner loop, so every width of vector gives the same bits.
+PENSTOCK_WIDE void contract_suffix(const double* in, double* out, const double* weights,
+                                   std::size_t suffix) {
+  const double* a = in;
+  const double* b = in + suffix;
+  const double* c = in + 2 * suffix;
+  for (std::size_t t = 0; t < 3; ++t) {
+    const double wa = weights[t];
+    const double wb = weights[3 + t];
+    const double wc = weights[6 + t];
+    double* target = out + t * suffix;
+    for (std::size_t s = 0; s < suffix; ++s) {
+      const double x = a[s] + wa;
+      const double y = b[s] + wb;
+      const double z = c[s] + wc;
+      const double xy = x < y ? x : y;
+      target[s] = xy < z ? xy : z;
+    }
+  }
+}
+
+// The two shortest suffixes fill a vector of four with three lanes: each store's fourth lane is
+// overwritten by the next, so that buffers end in one spare element.
+using Lanes = double __attribute__((vector_size(32)));
+constexpr std::size_t kSpare = 1;
+
+PENSTOCK_WIDE void contract_last(const double* in, double* out, const double* fractions,
+                                 double moved, const double* scale, std::size_t prefixes) {
+  const Lanes f0 = {fractions[0], fractions[1], fractions[2], 0};
+  const Lanes f1 = {fractions[3], fractions[4], fractions[5], 0};
+  const Lanes f2 = {fractions[6], fractions[7], fractions[8], 0};
+  for (std::size_t k = 0; k < prefixes; ++k, in += 3, out += 3) {
+    const Lanes local = Lanes{} + moved * scale[k];
+    const Lanes x = local * f0 + in[0];
+    const Lanes y = local * f1 + in[1];
+    const Lanes z = local * f2 + in[2];
+    const Lanes xy = x < y ? x : y;
+    const Lanes best = xy < z ? xy : z;
+    std::memcpy(out, &best, sizeof best);
+  }
+}
+
+PENSTOCK_WIDE void contract_last_but_one(const double* in, double* out, const double* fractions,
+                                         double moved, const double* scale, std::size_t prefixes) {
+  for (std::size_t k = 0; k < prefixes; ++k, in += 9, out += 9) {
+    const double local = moved * scale[k];
+    Lanes a;
+    Lanes b;
+    Lanes c;
+    std::memcpy(&a, in, sizeof a);
+    std::memcpy(&b, in + 3, sizeof b);
+    std::memcpy(&c, in + 6, sizeof c);
+    for (std::size_t t = 0; t < 3; ++t) {
+      const Lanes x = a + local * fractions[t];
+      const Lanes y = b + local * fractions[3 + t];
+      const Lanes z = c + local * fractions[6 + t];
+      const Lanes xy = x < y ? x : y;
+      const Lanes best = xy < z ? xy : z;
+      std::memcpy(out + 3 * t, &best, sizeof best);
+    }
+  }
+}
+
+// One more level of a node's own costs, three states wide.
+PENSTOCK_WIDE void grow_three(const double* in, double* out, std::size_t count,
+                              const double* const scale[3], const double elements[3],
+                              const double vectors[3], const double* left) {
+  const double *s0 = scale[0], *s1 = scale[1], *s2 = scale[2];
+  const double e0 = elements[0], e1 = elements[1], e2 = elements[2];
+  const double v0 = vectors[0], v1 = vectors[1], v2 = vectors[2];
+  for (std::size_t k = 0; k < count; ++k) {
+    out[3 * k] = in[k] + e0 * s0[k] + v0 * left[k];
+    out[3 * k + 1] = in[k] + e1 * s1[k] + v1 * left[k];
+    out[3 * k + 2] = in[k] + e2 * s2[k] + v2 * left[k];
+  }
+}
+
+// out = costs + work * scale (+ before)
+PENSTOCK_WIDE void sum_up(const double* costs, const double* scale, double work,
+                          const double* before, double* out, std::size_t count) {
+  for (std::size_t k = 0; k < count; ++k) out[k] = costs[k] + work * scale[k];
+  if (before == nullptr) return;
+  for (std::size_t k = 0; k < count; ++k) out[k] += before[k];
+}
+
+void contract_three(const double* in, double* out, const double* fractions, double moved,
+                    const double* scale, std::size_t prefixes, std::size_t suffix) {
+  if (suffix == 1) return contract_last(in, out, fractions, moved, scale, prefixes);
+  if (suffix == 3) return contract_last_but_one(in, out, fractions, moved, scale, prefixes);
+  double weights[9];
+  for (std::size_t k = 0; k < prefixes; ++k) {
+    const double local = moved * scale[k];
+    for (int f = 0; f < 9; ++f) weights[f] = local * fractions[f];
+    contract_suffix(in + k * 3 * suffix, out + k * 3 * suffix, weights, suffix);
   }
 }
 
@@ -58,24 +168,39 @@ struct Left {
   }
 };
 
+// Fractions of a node's sizes that are left after the states of every prefix of levels, for one
+// list of states. Level h has states^h prefixes.
+struct Scales {
+  std::vector<std::vector<double>> moved;    // rows * in, of the input
+  std::vector<std::vector<double>> output;   // rows * out
+  std::vector<std::vector<double>> weights;  // in * out
+  std::vector<std::vector<double>> vectors;  // out
+  std::vector<double> work;  // rows * in * out (rows * out unless dense), whole depth
+};
+
 class JointChain {
  public:
   JointChain(const Network& network, const std::vector<Bandwidth>& links, FlopRate rate,
              const TreeOptions& options)
       : network_(network),
-        links_(links),
         levels_(static_cast<int>(links.size())),
         rate_(rate.value()),
         options_(options) {
+    for (const Bandwidth link : links) {
+      seconds_.push_back(options.bytes_per_element / link.value());
+    }
     collect_chain();
   }
 
   JointPlan run() {
+    values_.resize(chain_.size());
     for (std::size_t i = 0; i < chain_.size(); ++i) {
-      std::vector<double> value = i == 0 ? std::vector<double>(size_of(0), 0.0)
-                                         : contract(i, values_.back());
-      add_node_costs(i, value);
-      values_.push_back(std::move(value));
+      node_costs(i);
+      if (i > 0) contract(i);
+      values_[i].resize(size_of(i) + kSpare, kForbidden);
+      const double work = 6.0 * static_cast<double>(chain_[i].node->macs) / rate_;
+      sum_up(costs_.data(), chain_[i].scales->work.data(), work, i > 0 ? current_.data() : nullptr,
+             values_[i].data(), size_of(i));
     }
     return trace_back();
   }
@@ -100,6 +225,7 @@ class JointChain {
         link.gradient = edge.gradient;
         link.input_gradient = edge.gradient ? link.elements : 0;
       }
+      link.scales = &scales_of(node, link.states);
       order_.push_back(v);
       chain_.push_back(link);
       if (node.out_edges.empty()) break;
@@ -116,28 +242,6 @@ class JointChain {
   }
   std::size_t size_of(std::size_t i) const { return power(states(i), levels_); }
   bool fused() const { return options_.table == Table::kFused; }
-
-  // Elements received by either half for partial sums inside the node.
-  double node_elements(const Link& link, int state, const Left& left) const {
-    const Node& n = *link.node;
-    const double vectors = static_cast<double>(n.vectors) * left.out;
-    if (n.kind != NodeKind::kLayer) {
-      return static_cast<Layout>(state) == Layout::kRows ? vectors : 0;
-    }
-    const double output = static_cast<double>(n.out_elements) * left.rows * left.out;
-    switch (static_cast<Type>(state)) {
-      case Type::kBatch: {
-        const bool grouped = (n.choices & choice(Type::kGroup)) != 0;
-        return static_cast<double>(n.weights) * left.out * (grouped ? 1 : left.in) + vectors;
-      }
-      case Type::kIn:
-        if (!fused()) return output;
-        return n.out_edges.empty() ? output / 2 : 0;
-      case Type::kOut: return fused() ? 0 : link.input_gradient * left.rows * left.in;
-      case Type::kGroup: return 0;
-    }
-    return 0;
-  }
 
   // The fraction of the edge's tensor that either half receives, by state of producer and consumer.
   std::vector<double> edge_fractions(std::size_t i) const {
@@ -172,98 +276,123 @@ class JointChain {
     return fractions;
   }
 
-  // Dimensions left of node i for every prefix of states above `level`.
-  std::vector<Left> prefixes(std::size_t i, int level) const {
+  static bool is_dense(const Node& node) {
+    return node.kind == NodeKind::kLayer && (node.choices & choice(Type::kGroup)) == 0;
+  }
+
+  const Scales& scales_of(const Node& node, const std::vector<int>& states) {
+    const auto key = std::make_pair(node.kind == NodeKind::kLayer, node.choices);
+    const auto known = scales_.find(key);
+    if (known != scales_.end()) return known->second;
+    Scales made;
     std::vector<Left> lefts = {Left{}};
-    for (int h = 0; h < level; ++h) {
+    for (int h = 0; h < levels_; ++h) {
+      for (auto* list : {&made.moved, &made.output, &made.weights, &made.vectors}) {
+        list->emplace_back();
+        list->back().reserve(lefts.size());
+      }
       std::vector<Left> next;
-      next.reserve(lefts.size() * states(i));
+      next.reserve(lefts.size() * states.size());
       for (const Left& left : lefts) {
-        for (const int s : chain_[i].states) next.push_back(left.halved(halving(*chain_[i].node, s)));
+        made.moved.back().push_back(left.rows * left.in);
+        made.output.back().push_back(left.rows * left.out);
+        made.weights.back().push_back(left.out * (is_dense(node) ? left.in : 1));
+        made.vectors.back().push_back(left.out);
+        for (const int s : states) next.push_back(left.halved(halving(node, s)));
       }
       lefts = std::move(next);
     }
-    return lefts;
+    for (const Left& left : lefts) {
+      made.work.push_back(left.rows * left.out * (is_dense(node) ? left.in : 1));
+    }
+    return scales_.emplace(key, std::move(made)).first->second;
   }
 
-  double seconds(int level) const {
-    return options_.bytes_per_element / links_[static_cast<std::size_t>(level)].value();
+  // What a state exchanges inside the node: elements, and the fractions that scale them.
+  struct Part {
+    double elements = 0;
+    const std::vector<double>* scale = nullptr;
+    double vectors = 0;
+  };
+  Part node_part(const Link& link, int state, std::size_t level) const {
+    const Node& n = *link.node;
+    const Scales& scales = *link.scales;
+    const double vectors = static_cast<double>(n.vectors);
+    if (n.kind != NodeKind::kLayer) {
+      return {0, &scales.output[level], static_cast<Layout>(state) == Layout::kRows ? vectors : 0};
+    }
+    const double output = static_cast<double>(n.out_elements);
+    switch (static_cast<Type>(state)) {
+      case Type::kBatch:
+        return {static_cast<double>(n.weights), &scales.weights[level], vectors};
+      case Type::kIn:
+        if (!fused()) return {output, &scales.output[level], 0};
+        return {n.out_edges.empty() ? output / 2 : 0, &scales.output[level], 0};
+      case Type::kOut:
+        return {fused() ? 0 : link.input_gradient, &scales.moved[level], 0};
+      case Type::kGroup:
+        break;
+    }
+    return {0, &scales.output[level], 0};
   }
 
-  void add_node_costs(std::size_t i, std::vector<double>& value) const {
+  // What node i costs by itself in every state vector, into costs_.
+  void node_costs(std::size_t i) {
     const Link& link = chain_[i];
-    std::vector<Left> lefts = {Left{}};
-    std::vector<double> sums = {0.0};
-    for (int h = 0; h < levels_; ++h) {
-      std::vector<Left> next_lefts;
-      std::vector<double> next_sums;
-      next_lefts.reserve(lefts.size() * states(i));
-      next_sums.reserve(lefts.size() * states(i));
-      for (std::size_t k = 0; k < lefts.size(); ++k) {
-        for (const int s : link.states) {
-          next_sums.push_back(sums[k] + seconds(h) * node_elements(link, s, lefts[k]));
-          next_lefts.push_back(lefts[k].halved(halving(*link.node, s)));
+    const std::size_t count = states(i);
+    costs_.assign(1, 0.0);
+    for (std::size_t h = 0; h < seconds_.size(); ++h) {
+      spare_.resize(costs_.size() * count);
+      const double* left = link.scales->vectors[h].data();
+      const double* scale[kMost] = {left, left, left};
+      double elements[kMost] = {};
+      double vectors[kMost] = {};
+      for (std::size_t t = 0; t < count; ++t) {
+        const Part part = node_part(link, link.states[t], h);
+        scale[t] = part.scale->data();
+        elements[t] = part.elements * seconds_[h];
+        vectors[t] = part.vectors * seconds_[h];
+      }
+      if (count == kMost) {
+        grow_three(costs_.data(), spare_.data(), costs_.size(), scale, elements, vectors, left);
+      } else {
+        for (std::size_t k = 0; k < costs_.size(); ++k) {
+          for (std::size_t t = 0; t < count; ++t) {
+            spare_[k * count + t] = costs_[k] + elements[t] * scale[t][k] + vectors[t] * left[k];
+          }
         }
       }
-      lefts = std::move(next_lefts);
-      sums = std::move(next_sums);
-    }
-    const double work = 6.0 * static_cast<double>(link.node->macs) / rate_;
-    const bool dense = link.node->kind == NodeKind::kLayer &&
-                       (link.node->choices & choice(Type::kGroup)) == 0;
-    for (std::size_t k = 0; k < value.size(); ++k) {
-      const double part = lefts[k].rows * lefts[k].out * (dense ? lefts[k].in : 1);
-      value[k] += sums[k] + work * part;
+      std::swap(costs_, spare_);
     }
   }
 
-  // Contracts the previous node's axes one by one, from the top level.
-  std::vector<double> contract(std::size_t i, const std::vector<double>& previous) const {
+  // Contracts the previous node's axes one by one, from the top level, into current_.
+  void contract(std::size_t i) {
     const std::size_t from = states(i - 1);
     const std::size_t to = states(i);
     const std::vector<double> fractions = edge_fractions(i);
-    std::vector<double> current = previous;
-    std::vector<Left> lefts = {Left{}};
-    for (int h = 0; h < levels_; ++h) {
-      const std::size_t suffix = power(from, levels_ - h - 1);
-      std::vector<double> next(lefts.size() * to * suffix);
-      for (std::size_t k = 0; k < lefts.size(); ++k) {
-        const double moved = seconds(h) * chain_[i].elements * lefts[k].rows * lefts[k].in;
-        contract_axis(current.data() + k * from * suffix, next.data() + k * to * suffix, fractions,
-                      moved, from, to, suffix);
-      }
-      current = std::move(next);
-      if (h + 1 < levels_) {
-        std::vector<Left> below;
-        below.reserve(lefts.size() * to);
-        for (const Left& left : lefts) {
-          for (const int s : chain_[i].states) {
-            below.push_back(left.halved(halving(*chain_[i].node, s)));
-          }
+    const double* source = values_[i - 1].data();
+    for (std::size_t h = 0; h < seconds_.size(); ++h) {
+      const std::size_t suffix = power(from, levels_ - static_cast<int>(h) - 1);
+      const std::vector<double>& scale = chain_[i].scales->moved[h];
+      const double moved = seconds_[h] * chain_[i].elements;
+      spare_.resize(scale.size() * to * suffix + kSpare);
+      if (from == kMost && to == kMost) {
+        contract_three(source, spare_.data(), fractions.data(), moved, scale.data(), scale.size(),
+                       suffix);
+      } else {
+        for (std::size_t k = 0; k < scale.size(); ++k) {
+          contract_axis(source + k * from * suffix, spare_.data() + k * to * suffix, fractions,
+                        moved * scale[k], from, to, suffix);
         }
-        lefts = std::move(below);
       }
+      std::swap(current_, spare_);
+      source = current_.data();
     }
-    return current;
   }
 
   static void contract_axis(const double* in, double* out, const std::vector<double>& fractions,
                             double moved, std::size_t from, std::size_t to, std::size_t suffix) {
-    if (from == kMost) {
-      for (std::size_t t = 0; t < to; ++t) {
-        const double w0 = moved * fractions[t];
-        const double w1 = moved * fractions[to + t];
-        const double w2 = moved * fractions[2 * to + t];
-        const double* a = in;
-        const double* b = in + suffix;
-        const double* c = in + 2 * suffix;
-        double* target = out + t * suffix;
-        for (std::size_t s = 0; s < suffix; ++s) {
-          target[s] = std::min(std::min(a[s] + w0, b[s] + w1), c[s] + w2);
-        }
-      }
-      return;
-    }
     for (std::size_t t = 0; t < to; ++t) {
       for (std::size_t s = 0; s < suffix; ++s) {
         double best = kForbidden;
@@ -277,7 +406,8 @@ class JointChain {
 
   // The best state vector of node i - 1 for a given one of node i: the same contraction for one
   // target, with every stage kept.
-  std::vector<std::size_t> predecessor(std::size_t i, const std::vector<std::size_t>& target) const {
+  std::vector<std::size_t> predecessor(std::size_t i,
+                                       const std::vector<std::size_t>& target) const {
     const std::size_t from = states(i - 1);
     const std::size_t to = states(i);
     const std::vector<double> fractions = edge_fractions(i);
@@ -285,7 +415,8 @@ class JointChain {
     std::vector<double> moved;
     Left left;
     for (int h = 0; h < levels_; ++h) {
-      moved.push_back(seconds(h) * chain_[i].elements * left.rows * left.in);
+      moved.push_back(seconds_[static_cast<std::size_t>(h)] * chain_[i].elements * left.rows *
+                      left.in);
       const std::size_t suffix = power(from, levels_ - h - 1);
       std::vector<double> next(suffix, kForbidden);
       for (std::size_t p = 0; p < from; ++p) {
@@ -295,8 +426,8 @@ class JointChain {
         }
       }
       stages.push_back(std::move(next));
-      left = left.halved(halving(*chain_[i].node,
-                                 chain_[i].states[target[static_cast<std::size_t>(h)]]));
+      left = left.halved(
+          halving(*chain_[i].node, chain_[i].states[target[static_cast<std::size_t>(h)]]));
     }
     std::vector<std::size_t> chosen(static_cast<std::size_t>(levels_));
     std::size_t index = 0;  // the axes below h are chosen; those above are still open
@@ -344,13 +475,17 @@ class JointChain {
   }
 
   const Network& network_;
-  const std::vector<Bandwidth>& links_;
   int levels_;
+  std::vector<double> seconds_;  // an element, by level
   double rate_;
   const TreeOptions& options_;
-  std::vector<int> order_;  // network nodes along the chain
+  std::map<std::pair<bool, Choices>, Scales> scales_;  // by kind and choices of a node
+  std::vector<int> order_;                             // network nodes along the chain
   std::vector<Link> chain_;
-  std::vector<std::vector<double>> values_;
+  std::vector<std::vector<double>> values_;  // best cost up to a node, by its state vector
+  std::vector<double> costs_;                // buffers of the pass over one node
+  std::vector<double> current_;
+  std::vector<double> spare_;
 };
 
 }  // namespace

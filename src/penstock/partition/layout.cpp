@@ -23,8 +23,7 @@ Layout forward_in(Type type) {
 }
 
 Layout forward_out(Type type) {
-  constexpr Layout kTable[] = {Layout::kRows, Layout::kPartial, Layout::kColumns,
-                               Layout::kColumns};
+  constexpr Layout kTable[] = {Layout::kRows, Layout::kPartial, Layout::kColumns, Layout::kColumns};
   return kTable[static_cast<int>(type)];
 }
 
@@ -35,8 +34,7 @@ Layout backward_in(Type type) {
 }
 
 Layout backward_out(Type type) {
-  constexpr Layout kTable[] = {Layout::kRows, Layout::kColumns, Layout::kPartial,
-                               Layout::kColumns};
+  constexpr Layout kTable[] = {Layout::kRows, Layout::kColumns, Layout::kPartial, Layout::kColumns};
   return kTable[static_cast<int>(type)];
 }
 
@@ -44,9 +42,12 @@ double received(Layout from, Layout to, Share before, Share after) {
   PENSTOCK_CHECK(to != Layout::kPartial);
   const auto part = [](Layout layout, Share share) {
     switch (layout) {
-      case Layout::kRows: return share.rows;
-      case Layout::kColumns: return share.columns;
-      default: return 1.0;
+      case Layout::kRows:
+        return share.rows;
+      case Layout::kColumns:
+        return share.columns;
+      default:
+        return 1.0;
     }
   };
   const double needed = part(to, after);
@@ -54,8 +55,8 @@ double received(Layout from, Layout to, Share before, Share after) {
   if (from == Layout::kPartial) return needed;
   if (from == Layout::kReplicated) return 0;
   if (from == to) return std::max(0.0, needed - part(from, before));
-  const double overlap = to == Layout::kReplicated ? part(from, before)
-                                                   : part(from, before) * needed;
+  const double overlap =
+      to == Layout::kReplicated ? part(from, before) : part(from, before) * needed;
   return needed - overlap;
 }
 

@@ -143,8 +143,8 @@ std::vector<MeshState> candidate_states(const Node& node, const Extent& extent,
         !can(out, s.out, extent.out)) {
       return;
     }
-    const auto used = static_cast<std::size_t>(
-        space.parts(static_cast<Axes>(s.rows | s.in | s.out)));
+    const auto used =
+        static_cast<std::size_t>(space.parts(static_cast<Axes>(s.rows | s.in | s.out)));
     // A layer leaves axes unused only where it must.
     if (layer && used < widest) return;
     if (layer && used > widest) states.clear();
@@ -194,8 +194,8 @@ class MeshPlanner {
     for (std::size_t v = 0; v < states_.size(); ++v) {
       double least = kForbidden;
       for (std::size_t s = 0; s < states_[v].size(); ++s) {
-        least = std::min(least, seconds_[v][s] + least_partial_sums(static_cast<int>(v),
-                                                                    states_[v][s]));
+        least = std::min(least,
+                         seconds_[v][s] + least_partial_sums(static_cast<int>(v), states_[v][s]));
       }
       sum += least;
     }
@@ -270,9 +270,18 @@ class MeshPlanner {
     const Node& from = network.nodes[edge.from];
     const Node& to = network.nodes[edge.to];
     const Extent& source = model_.extent(edge.from);
-    const Key key{from.choices, static_cast<int>(from.kind), source.rows, source.in, source.out,
-                  to.choices, static_cast<int>(to.kind), extent.rows, extent.in, extent.out,
-                  model_.edge_unit(static_cast<int>(e)), edge.gradient};
+    const Key key{from.choices,
+                  static_cast<int>(from.kind),
+                  source.rows,
+                  source.in,
+                  source.out,
+                  to.choices,
+                  static_cast<int>(to.kind),
+                  extent.rows,
+                  extent.in,
+                  extent.out,
+                  model_.edge_unit(static_cast<int>(e)),
+                  edge.gradient};
     const auto known = known_.find(key);
     if (known != known_.end()) return known->second;
     const MeshTensor tensor = model_.edge_tensor(static_cast<int>(e));
@@ -346,8 +355,8 @@ MeshPlan plan_mesh(const Network& network, const std::vector<Extent>& extents,
 
 namespace {
 
-// Whether a mesh of so many devices is tried: every size up to 16, beyond it those with at most four
-// significant bits.
+// Whether a mesh of so many devices is tried: every size up to 16, beyond it those with at most
+// four significant bits.
 bool is_round(int devices) {
   int odd = devices;
   while (odd > 0 && odd % 2 == 0) odd /= 2;
@@ -372,11 +381,10 @@ MeshPlan best_mesh(const Network& network, const std::vector<Extent>& extents,
     MeshPlan plan = planner.plan();
     plan.devices = devices;
     const MeshCost cost = evaluate_mesh(network, extents, space, plan, options);
-    const double excess = group.memory.value() > 0
-                              ? std::max(0.0, (cost.memory() - group.memory).value())
-                              : 0;
-    const bool better = excess < best_excess ||
-                        (excess == best_excess && cost.step.value() < best_seconds);
+    const double excess =
+        group.memory.value() > 0 ? std::max(0.0, (cost.memory() - group.memory).value()) : 0;
+    const bool better =
+        excess < best_excess || (excess == best_excess && cost.step.value() < best_seconds);
     if (!better) continue;
     best = std::move(plan);
     best_seconds = cost.step.value();
@@ -391,9 +399,9 @@ MeshPlan data_parallel_mesh(const Network& network, const std::vector<Extent>& e
   plan.devices = space.devices();
   for (std::size_t v = 0; v < network.nodes.size(); ++v) {
     const Node& node = network.nodes[v];
-    const bool allowed = (node.kind == NodeKind::kLayer
-                              ? node.choices & choice(Type::kBatch)
-                              : node.choices & choice(Layout::kRows)) != 0;
+    const bool allowed =
+        (node.kind == NodeKind::kLayer ? node.choices & choice(Type::kBatch)
+                                       : node.choices & choice(Layout::kRows)) != 0;
     int axes = allowed ? space.axes() : 0;
     while (axes > 0 && space.parts(span(0, axes)) > extents[v].rows) --axes;
     plan.states.push_back({span(0, axes), 0, 0});
@@ -418,19 +426,17 @@ MeshCost evaluate_mesh(const Network& network, const std::vector<Extent>& extent
       const MeshTensor tensor = model.edge_tensor(e);
       const Node& from = network.nodes[edge.from];
       const MeshState& p = plan.states[edge.from];
-      const Exchange forward =
-          exchange(space, tensor,
-                   convert(forward_out(from, p), forward_in(node, plan.states[v]),
-                           options.reduce_scatter),
-                   options.bytes_per_element);
+      const Exchange forward = exchange(
+          space, tensor,
+          convert(forward_out(from, p), forward_in(node, plan.states[v]), options.reduce_scatter),
+          options.bytes_per_element);
       buffer = std::max(buffer, forward.bytes);
       sum += forward;
       if (!edge.gradient) continue;
-      const Exchange backward =
-          exchange(space, tensor,
-                   convert(backward_out(node, plan.states[v]), backward_in(from, p),
-                           options.reduce_scatter),
-                   options.bytes_per_element);
+      const Exchange backward = exchange(
+          space, tensor,
+          convert(backward_out(node, plan.states[v]), backward_in(from, p), options.reduce_scatter),
+          options.bytes_per_element);
       buffer = std::max(buffer, backward.bytes);
       sum += backward;
     }
@@ -524,13 +530,13 @@ std::int64_t mesh_received(const Network& network, const std::vector<Extent>& ex
     const Node& from = network.nodes[edge.from];
     const std::int64_t unit = std::llround(model.edge_unit(e));
     sum += bytes.conversion(rows, in, unit,
-                            convert(forward_out(from, plan.states[edge.from]),
-                                    forward_in(n, state), options.reduce_scatter));
-    if (!edge.gradient) continue;
-    sum += bytes.conversion(rows, in, unit,
-                            convert(backward_out(n, state),
-                                    backward_in(from, plan.states[edge.from]),
+                            convert(forward_out(from, plan.states[edge.from]), forward_in(n, state),
                                     options.reduce_scatter));
+    if (!edge.gradient) continue;
+    sum +=
+        bytes.conversion(rows, in, unit,
+                         convert(backward_out(n, state), backward_in(from, plan.states[edge.from]),
+                                 options.reduce_scatter));
   }
   return sum;
 }

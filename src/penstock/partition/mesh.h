@@ -5,8 +5,8 @@
 //   const MeshPlan plan = plan_mesh(network, whole_extents(network), space, options);
 //   const MeshCost cost = evaluate_mesh(network, whole_extents(network), space, plan, options);
 //
-// The n devices are numbered by axes, one for each prime factor of n, those that cross nodes first. A
-// layer gives every axis to one dimension, and a tensor is cut along the axes that its producer
+// The n devices are numbered by axes, one for each prime factor of n, those that cross nodes first.
+// A layer gives every axis to one dimension, and a tensor is cut along the axes that its producer
 // gave to the batch (rows) and to its output channels (columns). Axis k owns one digit of the index
 // of a batch item, and of a channel, whatever the other axes do; so two layouts overlap in exactly
 // the items whose digits both fix, and what a device receives is what it needs less that overlap
@@ -85,7 +85,8 @@ class MeshSpace {
   std::vector<double> most_columns(std::int64_t items) const;  // by axes
 
  private:
-  std::int64_t count(int device, std::int64_t items, Axes axes, const std::vector<int>& weights) const;
+  std::int64_t count(int device, std::int64_t items, Axes axes,
+                     const std::vector<int>& weights) const;
 
   const hardware::DeviceGroup* group_;
   int devices_;
@@ -103,9 +104,10 @@ class MeshSpace {
 // may cut nothing, and its devices then repeat one another's work.
 MeshPlan plan_mesh(const Network& network, const std::vector<Extent>& extents,
                    const MeshSpace& space, const MeshOptions& options);
-// The same over the best number of devices between `least` and `most`, if options.may_idle, else over
-// `most`. Sizes above 16 are tried where they have at most four significant bits, so that a further
-// device never takes a size away. A plan that does not fit the devices' memory loses to one that does.
+// The same over the best number of devices between `least` and `most`, if options.may_idle, else
+// over `most`. Sizes above 16 are tried where they have at most four significant bits, so that a
+// further device never takes a size away. A plan that does not fit the devices' memory loses to one
+// that does.
 MeshPlan best_mesh(const Network& network, const std::vector<Extent>& extents,
                    const hardware::DeviceGroup& group, int least, int most,
                    const MeshOptions& options);

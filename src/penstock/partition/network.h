@@ -35,10 +35,10 @@ struct Node {
   std::string name;  // of its main operator, unique
   std::string type;  // ONNX type of that operator; "copy" for a copy
   NodeKind kind = NodeKind::kGlue;
-  Choices choices = kAnyLayout;  // over Type for a layer, over Layout otherwise
-  std::int64_t rows = 1;         // whole batch items that the batch splits into
-  std::int64_t in_columns = 1;   // whole channels (heads, groups) that the input splits into
-  std::int64_t out_columns = 1;  // the same of the output; equal to in_columns unless a layer
+  Choices choices = kAnyLayout;   // over Type for a layer, over Layout otherwise
+  std::int64_t rows = 1;          // whole batch items that the batch splits into
+  std::int64_t in_columns = 1;    // whole channels (heads, groups) that the input splits into
+  std::int64_t out_columns = 1;   // the same of the output; equal to in_columns unless a layer
   std::int64_t out_elements = 0;  // of the output tensor, whole
   std::int64_t weights = 0;       // elements of the weight matrix; 0 unless a layer
   std::int64_t vectors = 0;       // bias and scale elements, which follow the output's channels

@@ -275,8 +275,8 @@ class Partitioner {
     const Bytes moved(n > 1 ? 2 * gradient * (n - 1) / n : 0);
     const Seconds exchange = moved / slowest;
     result.step = Seconds(slowest_compute) + exchange;
-    result.ledger = ledger::Ledger(network_.name + " on " + array_.name,
-                                   ledger::Evidence::kPredicted);
+    result.ledger =
+        ledger::Ledger(network_.name + " on " + array_.name, ledger::Evidence::kPredicted);
     for (std::size_t g = 0; g < array_.groups.size(); ++g) {
       ledger::Account& account =
           result.ledger.add_account(array_.groups[g].name, array_.groups[g].count);

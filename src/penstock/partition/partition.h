@@ -37,7 +37,6 @@ struct PartitionPlan {
   DeviceTree device_tree() const;
 };
 
-
 struct PartitionOptions {
   Mode mode = Mode::kMesh;
   std::vector<Strategy> strategies = all_strategies();  // of the paper and fused modes
@@ -48,15 +47,15 @@ struct PartitionOptions {
 };
 
 // Names of the strategies that are no Strategy: "one-device" (the fastest), "ring-data" (data
-// parallelism over one ring of all devices, equal shares), and in mesh mode "mesh" (all devices) and
-// "best" (the best subset of devices).
+// parallelism over one ring of all devices, equal shares), and in mesh mode "mesh" (all devices)
+// and "best" (the best subset of devices).
 struct StrategyResult {
   std::string name;
   Seconds step;
   std::vector<Seconds> nodes;  // by network node; empty without a plan
   ledger::Ledger ledger;
   std::vector<DeviceCost> devices;
-  bool fits = true;     // every device's memory holds its part
+  bool fits = true;      // every device's memory holds its part
   bool has_plan = true;  // ring-data over unlike groups is a cost only
   PartitionPlan plan;
 };

@@ -168,13 +168,14 @@ Result<std::uint8_t> state_from(const Node& node, const std::string& name,
   return core::input_error(where, fmt::format("\"{}\" is no state of {}", name, node.name));
 }
 
-Status read_split(const Json& json, const Network& network, const std::string& where, Split& split) {
+Status read_split(const Json& json, const Network& network, const std::string& where,
+                  Split& split) {
   Reader r(json, where);
   const auto states = r.get<std::vector<std::string>>("states");
   PENSTOCK_TRY_STATUS(r.status());
   if (states.size() != network.nodes.size()) {
-    return core::input_error(where, fmt::format("has {} states for {} nodes", states.size(),
-                                                network.nodes.size()));
+    return core::input_error(
+        where, fmt::format("has {} states for {} nodes", states.size(), network.nodes.size()));
   }
   for (std::size_t v = 0; v < states.size(); ++v) {
     PENSTOCK_TRY(const std::uint8_t state, state_from(network.nodes[v], states[v], where));
@@ -210,7 +211,8 @@ Status read_mesh(const Json& json, const Network& network, const DeviceGroup& gr
     const Node& node = network.nodes[v];
     const bool layer = node.kind == NodeKind::kLayer;
     const bool grouped = layer && (node.choices & choice(Type::kGroup)) != 0;
-    const bool overlap = (rows[v] & (in[v] | out[v])) != 0 || (layer && !grouped && (in[v] & out[v]) != 0);
+    const bool overlap =
+        (rows[v] & (in[v] | out[v])) != 0 || (layer && !grouped && (in[v] & out[v]) != 0);
     const bool unequal = (!layer || grouped) && in[v] != out[v];
     const auto allows = [&](auto which) { return (node.choices & choice(which)) != 0; };
     const bool refused =
@@ -240,8 +242,8 @@ Status read_tree(const Json& json, const Network& network, const std::string& wh
   const auto place = [&](const Json& item, const std::string& at) -> Result<int> {
     PENSTOCK_TRY(const int index, core::json_member<int>(item, "at", at));
     if (index < 0 || index >= static_cast<int>(tree.nodes.size())) {
-      return core::input_error(at, fmt::format("\"at\" is {} of {} tree nodes", index,
-                                               tree.nodes.size()));
+      return core::input_error(
+          at, fmt::format("\"at\" is {} of {} tree nodes", index, tree.nodes.size()));
     }
     return index;
   };
@@ -337,8 +339,8 @@ Result<PartitionPlan> plan_from_json(const Json& json, const Network& network,
   if (!known) return core::fail(Error(known.error()).within(where));
   plan.mode = *known;
   for (std::size_t v = 0; v < std::max(names.size(), network.nodes.size()); ++v) {
-    const bool same = v < names.size() && v < network.nodes.size() &&
-                      names[v] == network.nodes[v].name;
+    const bool same =
+        v < names.size() && v < network.nodes.size() && names[v] == network.nodes[v].name;
     if (same) continue;
     return core::input_error(
         where,

@@ -32,8 +32,7 @@ Ratio best_ratio(const SharedCost& cost, const Party& first, const Party& second
   const double square = -mixed * (r1 - r2);
   const double slope = work * (1 / first.rate.value() + 1 / second.rate.value()) +
                        mixed * (r1 - r2) - falling * (r1 + r2);
-  const double offset =
-      -work / second.rate.value() + cost.fixed.value() * (r1 - r2) + falling * r1;
+  const double offset = -work / second.rate.value() + cost.fixed.value() * (r1 - r2) + falling * r1;
   if (square == 0) {
     if (slope != 0) consider(-offset / slope);
   } else {

@@ -39,19 +39,22 @@ namespace {
 
 enum class Objective { kVolume, kTime };
 
-// The types that a strategy considers for a layer, as a mask; glue is always free, except under data
-// parallelism.
+// The types that a strategy considers for a layer, as a mask; glue is always free, except under
+// data parallelism.
 Choices strategy_choices(Strategy strategy, const Node& node) {
   const Choices batch = choice(Type::kBatch);
   if (node.kind != NodeKind::kLayer) {
     return strategy == Strategy::kData ? choice(Layout::kRows) : kAnyLayout;
   }
   switch (strategy) {
-    case Strategy::kData: return batch;
+    case Strategy::kData:
+      return batch;
     case Strategy::kOwt:
       return node.type == "Gemm" || node.type == "MatMul" ? choice(Type::kIn) : batch;
-    case Strategy::kHypar: return batch | choice(Type::kIn);
-    case Strategy::kAccpar: return ~0u;
+    case Strategy::kHypar:
+      return batch | choice(Type::kIn);
+    case Strategy::kAccpar:
+      return ~0u;
   }
   return batch;
 }
@@ -60,7 +63,7 @@ Choices strategy_choices(Strategy strategy, const Node& node) {
 struct SubPlan {
   std::vector<std::pair<int, Split>> splits;     // by tree node
   std::vector<std::pair<int, MeshPlan>> meshes;  // likewise
-  std::vector<double> phases;                 // seconds by network node
+  std::vector<double> phases;                    // seconds by network node
   bool proven = true;
 
   double price = 0;  // of the memory held, under TreeOptions::memory_price
@@ -123,7 +126,8 @@ class TreePlanner {
     }
     // Far dearer than any plan that fits, and the less so the less is missing.
     const double excess = (cost.memory() - group.memory).value();
-    if (group.memory.value() > 0 && excess > 0) plan.price = 1e6 * (1 + excess / group.memory.value());
+    if (group.memory.value() > 0 && excess > 0)
+      plan.price = 1e6 * (1 + excess / group.memory.value());
     plan.meshes.emplace_back(index, std::move(mesh));
     return plan;
   }
@@ -164,8 +168,7 @@ class TreePlanner {
       for (auto& mesh : half.meshes) plan.meshes.push_back(std::move(mesh));
       below.push_back(std::move(half.phases));
     }
-    plan.phases =
-        split_phases(network_, extents, node, chosen.first, below, options_);
+    plan.phases = split_phases(network_, extents, node, chosen.first, below, options_);
     plan.splits.emplace_back(index, std::move(chosen.first));
     return plan;
   }
@@ -197,8 +200,7 @@ class TreePlanner {
       for (const bool rows : {false, true}) {
         if (rows && !has_meshes()) continue;
         SubPlan plan = plan_at(
-            index, extents,
-            rows ? split_rows(index, extents, share) : solve(index, extents, share),
+            index, extents, rows ? split_rows(index, extents, share) : solve(index, extents, share),
             std::min(limit, best.total()));
         if (plan.total() < best.total()) {
           best = std::move(plan);
@@ -273,8 +275,10 @@ class TreePlanner {
     const bool own_ratios =
         strategy_ == Strategy::kAccpar && !options_.shared_ratio && !node.equal_halves();
     PairwiseProblem problem;
-    for (std::size_t v = 0; v < network_.nodes.size(); ++v) add_node(model, node, v, share, own_ratios, problem);
-    for (std::size_t e = 0; e < network_.edges.size(); ++e) add_edge(model, node, e, share, own_ratios, problem);
+    for (std::size_t v = 0; v < network_.nodes.size(); ++v)
+      add_node(model, node, v, share, own_ratios, problem);
+    for (std::size_t e = 0; e < network_.edges.size(); ++e)
+      add_edge(model, node, e, share, own_ratios, problem);
     const Assignment best = problem.minimise();
     PENSTOCK_CHECK(best.cost < kForbidden);
     Split split;
@@ -315,9 +319,9 @@ class TreePlanner {
                               kForbidden);
     for (std::size_t state = 0; state < costs.size(); ++state) {
       if ((open >> state & 1u) == 0) continue;
-      costs[state] = paid_with_edge(id)
-                         ? 0
-                         : phase(model, node, id, -1, 0, static_cast<int>(state), share, own_ratios);
+      costs[state] = paid_with_edge(id) ? 0
+                                        : phase(model, node, id, -1, 0, static_cast<int>(state),
+                                                share, own_ratios);
     }
     problem.add_variable(std::move(costs));
   }
@@ -356,13 +360,14 @@ class TreePlanner {
                double share, bool own_ratios) const {
     const TreeNode* halves[2] = {&tree_.nodes[node.children[0]], &tree_.nodes[node.children[1]]};
     // The fuller side's memory, as far down as this split cuts it.
-    const double held = v >= 0 && options_.memory_price > 0
-                            ? options_.memory_price * model.held_bytes(v, t, std::max(share, 1 - share))
-                            : 0;
+    const double held =
+        v >= 0 && options_.memory_price > 0
+            ? options_.memory_price * model.held_bytes(v, t, std::max(share, 1 - share))
+            : 0;
     if (own_ratios) {
       return held + best_ratio(shared_cost(model, v, e, p, t), {halves[0]->rate, node.own[0]},
-                        {halves[1]->rate, node.own[1]}, options_.least_share)
-          .time.value();
+                               {halves[1]->rate, node.own[1]}, options_.least_share)
+                        .time.value();
     }
     double slower = 0;
     double volume = 0;
@@ -375,7 +380,8 @@ class TreePlanner {
       }
       if (e >= 0) bytes += model.edge_bytes(e, p, t, share, side);
       volume += bytes;
-      slower = std::max(slower, bytes / node.charged[side].value() + work / halves[side]->rate.value());
+      slower =
+          std::max(slower, bytes / node.charged[side].value() + work / halves[side]->rate.value());
     }
     return objective() == Objective::kVolume ? volume : slower + held;
   }

@@ -1,5 +1,5 @@
-// Plans over a hierarchy of bipartitions: AccPar as published (`paper`) and with partial sums reduced
-// straight into the next layout (`fused`).
+// Plans over a hierarchy of bipartitions: AccPar as published (`paper`) and with partial sums
+// reduced straight into the next layout (`fused`).
 //
 //   const DeviceTree tree = build_tree(array);
 //   const TreePlan plan = plan_tree(network, tree, Strategy::kAccpar, paper_options());
@@ -36,10 +36,10 @@ std::vector<Strategy> all_strategies();
 
 struct TreeOptions {
   Table table = Table::kClassic;
-  bool whole_items = false;      // shares are whole batch items and channels
-  bool shared_ratio = false;     // one ratio for all nodes of a split
-  bool may_idle = false;         // a side may be left out
-  double least_share = 0.001;    // of a side under a ratio of its own, as fitted (room page 1.9)
+  bool whole_items = false;    // shares are whole batch items and channels
+  bool shared_ratio = false;   // one ratio for all nodes of a split
+  bool may_idle = false;       // a side may be left out
+  double least_share = 0.001;  // of a side under a ratio of its own, as fitted (room page 1.9)
   double bytes_per_element = 2;
   MemoryModel memory;
   double memory_price = 0;  // seconds that a byte held on a device costs the objective

@@ -36,8 +36,8 @@ class TreeEvaluator {
     Path path;
     path.interconnect.assign(network_.nodes.size(), 0.0);
     path.network = path.interconnect;
-    cost_.ledger = ledger::Ledger(network_.name + " on " + array_.name,
-                                  ledger::Evidence::kPredicted);
+    cost_.ledger =
+        ledger::Ledger(network_.name + " on " + array_.name, ledger::Evidence::kPredicted);
     const std::vector<double> phases = walk(0, whole_extents(network_), path);
     for (const double t : phases) cost_.nodes.emplace_back(t);
     cost_.step = Seconds(std::accumulate(phases.begin(), phases.end(), 0.0));

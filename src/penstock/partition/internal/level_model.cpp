@@ -45,16 +45,22 @@ bool LevelModel::allowed(int node, int state, double share) const {
   };
   if (n.kind == NodeKind::kLayer) {
     switch (static_cast<Type>(state)) {
-      case Type::kBatch: return splits(e.rows);
-      case Type::kIn: return splits(e.in);
+      case Type::kBatch:
+        return splits(e.rows);
+      case Type::kIn:
+        return splits(e.in);
       case Type::kOut:
-      case Type::kGroup: return splits(e.out);
+      case Type::kGroup:
+        return splits(e.out);
     }
   }
   switch (static_cast<Layout>(state)) {
-    case Layout::kRows: return splits(e.rows);
-    case Layout::kColumns: return splits(e.out);
-    default: return true;
+    case Layout::kRows:
+      return splits(e.rows);
+    case Layout::kColumns:
+      return splits(e.out);
+    default:
+      return true;
   }
 }
 
@@ -136,15 +142,21 @@ double LevelModel::flops_fraction(int node, int state, double share, int side) c
   const Node& n = network_.nodes[node];
   if (n.kind == NodeKind::kLayer) {
     switch (static_cast<Type>(state)) {
-      case Type::kBatch: return share_of_input(node, share, side).rows;
-      case Type::kIn: return share_of_input(node, share, side).columns;
-      default: return share_of_output(node, share, side).columns;
+      case Type::kBatch:
+        return share_of_input(node, share, side).rows;
+      case Type::kIn:
+        return share_of_input(node, share, side).columns;
+      default:
+        return share_of_output(node, share, side).columns;
     }
   }
   switch (static_cast<Layout>(state)) {
-    case Layout::kRows: return share_of_output(node, share, side).rows;
-    case Layout::kColumns: return share_of_output(node, share, side).columns;
-    default: return 1;
+    case Layout::kRows:
+      return share_of_output(node, share, side).rows;
+    case Layout::kColumns:
+      return share_of_output(node, share, side).columns;
+    default:
+      return 1;
   }
 }
 
@@ -152,14 +164,14 @@ Extent LevelModel::child_extent(int node, int state, double share, int side) con
   const Node& n = network_.nodes[node];
   Extent e = extents_[node];
   const bool layer = n.kind == NodeKind::kLayer;
-  const bool rows = layer ? state == static_cast<int>(Type::kBatch)
-                          : state == static_cast<int>(Layout::kRows);
-  const bool in = layer ? state == static_cast<int>(Type::kIn) ||
-                              state == static_cast<int>(Type::kGroup)
-                        : state == static_cast<int>(Layout::kColumns);
-  const bool out = layer ? state == static_cast<int>(Type::kOut) ||
-                               state == static_cast<int>(Type::kGroup)
-                         : state == static_cast<int>(Layout::kColumns);
+  const bool rows =
+      layer ? state == static_cast<int>(Type::kBatch) : state == static_cast<int>(Layout::kRows);
+  const bool in =
+      layer ? state == static_cast<int>(Type::kIn) || state == static_cast<int>(Type::kGroup)
+            : state == static_cast<int>(Layout::kColumns);
+  const bool out =
+      layer ? state == static_cast<int>(Type::kOut) || state == static_cast<int>(Type::kGroup)
+            : state == static_cast<int>(Layout::kColumns);
   if (rows) e.rows = side_items(e.rows, share, side);
   if (in) e.in = side_items(e.in, share, side);
   if (out) e.out = side_items(e.out, share, side);
@@ -198,17 +210,19 @@ double LevelModel::node_bytes(int node, int state, double share, int side) const
   }
   const bool fused = options_.table == Table::kFused;
   switch (static_cast<Type>(state)) {
-    case Type::kBatch: return s * (weight_elements(node) + vector_elements(node));
+    case Type::kBatch:
+      return s * (weight_elements(node) + vector_elements(node));
     case Type::kIn:
       if (!fused) return s * output_elements(node);
       // The loss reads rows, so the last partial sums are reduced into rows.
-      return n.out_edges.empty()
-                 ? s * output_elements(node) *
-                       received(Layout::kPartial, Layout::kRows, {},
-                                share_of_output(node, share, side))
-                 : 0;
-    case Type::kOut: return fused ? 0 : s * input_gradient_elements(node);
-    case Type::kGroup: return 0;
+      return n.out_edges.empty() ? s * output_elements(node) *
+                                       received(Layout::kPartial, Layout::kRows, {},
+                                                share_of_output(node, share, side))
+                                 : 0;
+    case Type::kOut:
+      return fused ? 0 : s * input_gradient_elements(node);
+    case Type::kGroup:
+      return 0;
   }
   return 0;
 }
@@ -217,8 +231,8 @@ double LevelModel::edge_bytes(int edge, int from_state, int to_state, double sha
                               int side) const {
   const Edge& e = network_.edges[edge];
   const Share part = share_of_input(e.to, share, side);
-  double fraction = received(output_layout(e.from, from_state), input_layout(e.to, to_state), part,
-                             part);
+  double fraction =
+      received(output_layout(e.from, from_state), input_layout(e.to, to_state), part, part);
   if (e.gradient) {
     fraction += received(input_gradient_layout(e.to, to_state),
                          output_gradient_layout(e.from, from_state), part, part);

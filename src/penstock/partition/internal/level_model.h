@@ -1,6 +1,6 @@
-// What one split of the device tree costs, node by node and edge by edge: the layout algebra applied
-// to the local tensors of one side of all splits above. Shared by the planner, the evaluator and
-// the executor that verifies them.
+// What one split of the device tree costs, node by node and edge by edge: the layout algebra
+// applied to the local tensors of one side of all splits above. Shared by the planner, the
+// evaluator and the executor that verifies them.
 #pragma once
 
 #include <vector>
@@ -23,7 +23,8 @@ Held held_parts(const Network& network, int node, const Extent& extent, const Tr
 class LevelModel {
  public:
   // `extents` has one entry a node and must outlive the model.
-  LevelModel(const Network& network, const std::vector<Extent>& extents, const TreeOptions& options);
+  LevelModel(const Network& network, const std::vector<Extent>& extents,
+             const TreeOptions& options);
 
   // Number of states of a node: types of a layer, layouts of anything else.
   static int states(const Node& node) { return node.kind == NodeKind::kLayer ? kTypes : kLayouts; }
@@ -63,8 +64,8 @@ class LevelModel {
 
   // Layouts at the node's two ends as conversions see them; a P is reduced inside the node, and
   // appears as D, unless the fused table defers it to the edge.
-  Layout output_layout(int node, int state) const;          // forward, what the consumer finds
-  Layout input_layout(int node, int state) const;           // forward, what the node reads
+  Layout output_layout(int node, int state) const;           // forward, what the consumer finds
+  Layout input_layout(int node, int state) const;            // forward, what the node reads
   Layout output_gradient_layout(int node, int state) const;  // backward, what the node reads
   Layout input_gradient_layout(int node, int state) const;   // backward, what the producer finds
 

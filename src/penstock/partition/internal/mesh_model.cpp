@@ -111,8 +111,8 @@ double MeshModel::stash(int node, const MeshState& state) const {
   const bool layer = n.kind == NodeKind::kLayer;
   const double whole =
       static_cast<double>(n.rows) * static_cast<double>(layer ? n.in_columns : n.out_columns);
-  const double held = rows(e.rows)[state.rows] *
-                      (layer ? columns(e.in)[state.in] : columns(e.out)[state.out]);
+  const double held =
+      rows(e.rows)[state.rows] * (layer ? columns(e.in)[state.in] : columns(e.out)[state.out]);
   return static_cast<double>(n.stash) / whole * held;
 }
 

@@ -22,9 +22,9 @@ MeshLayout forward_out(const Node& node, const MeshState& state);
 MeshLayout backward_in(const Node& node, const MeshState& state);
 MeshLayout backward_out(const Node& node, const MeshState& state);
 
-// The steps that bring a tensor from one layout to another: reduce-scatter along the axes of `scatter`
-// (which `after` cuts), all-reduce along those of `reduce`, then each device fetches what it lacks
-// from along `fetch`.
+// The steps that bring a tensor from one layout to another: reduce-scatter along the axes of
+// `scatter` (which `after` cuts), all-reduce along those of `reduce`, then each device fetches what
+// it lacks from along `fetch`.
 struct Conversion {
   Axes scatter = 0;
   Axes reduce = 0;
@@ -44,13 +44,12 @@ inline Conversion convert(const MeshLayout& before, const MeshLayout& after, boo
     c.middle.columns = static_cast<Axes>(c.middle.columns | columns);
   }
   c.reduce = static_cast<Axes>(before.partial & ~c.scatter);
-  c.fetch =
-      static_cast<Axes>((c.middle.rows & ~after.rows) | (c.middle.columns & ~after.columns));
+  c.fetch = static_cast<Axes>((c.middle.rows & ~after.rows) | (c.middle.columns & ~after.columns));
   return c;
 }
 
-// A tensor's items on the mesh: how many rows and columns the fullest device holds under each set of
-// axes, and the elements of one row and column together.
+// A tensor's items on the mesh: how many rows and columns the fullest device holds under each set
+// of axes, and the elements of one row and column together.
 struct MeshTensor {
   const double* rows = nullptr;     // by axes
   const double* columns = nullptr;  // by axes
@@ -110,12 +109,12 @@ class MeshModel {
   const MeshOptions& options() const { return options_; }
   const Extent& extent(int node) const { return extents_[node]; }
 
-  MeshTensor edge_tensor(int edge) const;    // as its consumer sees it
+  MeshTensor edge_tensor(int edge) const;  // as its consumer sees it
   MeshTensor output_tensor(int node) const;
-  double edge_unit(int edge) const;          // elements of one row and one column
+  double edge_unit(int edge) const;  // elements of one row and one column
   double output_unit(int node) const;
-  double weight_unit(int node) const;        // elements of one input and one output column
-  double vector_unit(int node) const;        // elements of one output column
+  double weight_unit(int node) const;  // elements of one input and one output column
+  double vector_unit(int node) const;  // elements of one output column
   bool grouped(int node) const;
 
   // Compute and gradient exchange of a node, and of its last partial sums where it has no consumer.

@@ -29,8 +29,7 @@ PairwiseProblem random_problem(core::RandomStream& random, int variables, double
   for (int a = 0; a < variables; ++a) {
     for (int b = 0; b < variables; ++b) {
       if (a == b || random.uniform() > density) continue;
-      std::vector<double> table(
-          static_cast<std::size_t>(problem.states(a) * problem.states(b)));
+      std::vector<double> table(static_cast<std::size_t>(problem.states(a) * problem.states(b)));
       for (double& cost : table) cost = random.uniform() < 0.1 ? kForbidden : random.uniform();
       problem.add_pair(a, b, std::move(table));
     }

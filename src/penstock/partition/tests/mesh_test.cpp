@@ -29,7 +29,9 @@ TEST(MeshTest, MatchesTheRoomPageWithWholeSums) {
   const struct {
     const char* name;
     double ring, best;  // ms, to the page's two decimals
-  } rows[] = {{"alexnet", 123.83, 8.36}, {"vgg11", 264.06, 19.19}, {"vgg16", 275.41, 28.60},
+  } rows[] = {{"alexnet", 123.83, 8.36},
+              {"vgg11", 264.06, 19.19},
+              {"vgg16", 275.41, 28.60},
               {"vgg19", 286.18, 37.44}};
   for (const auto& row : rows) {
     SCOPED_TRACE(row.name);
@@ -68,8 +70,8 @@ TEST(MeshTest, EqualsAllPlansOfASmallChain) {
           MeshPlan plan;
           plan.devices = 4;
           plan.states = {a, b, c};
-          expected = std::min(
-              expected, evaluate_mesh(network, extents, space, plan, options).step.value());
+          expected = std::min(expected,
+                              evaluate_mesh(network, extents, space, plan, options).step.value());
         }
       }
     }
@@ -118,9 +120,9 @@ TEST(MeshTest, PredictedBytesAreWhatEachDeviceReceives) {
     const MeshCost cost = evaluate_mesh(network, extents, space, plan, options);
     for (int v = 0; v < 3; ++v) {
       for (int device = 0; device < 8; ++device) {
-        EXPECT_EQ(static_cast<double>(
-                      mesh_received(network, extents, space, plan, v, device, options)),
-                  cost.phases[static_cast<std::size_t>(v)].received);
+        EXPECT_EQ(
+            static_cast<double>(mesh_received(network, extents, space, plan, v, device, options)),
+            cost.phases[static_cast<std::size_t>(v)].received);
       }
     }
   }
@@ -164,8 +166,8 @@ TEST(MeshTest, MoreDevicesOrFasterOnesNeverSlowAPlanThatMayIdle) {
   }
 }
 
-// A large batch over small weights with much optimizer state: data parallelism is fastest, and holds
-// the most.
+// A large batch over small weights with much optimizer state: data parallelism is fastest, and
+// holds the most.
 TEST(MeshTest, RespectsTheMemoryOfADevice) {
   const Network network = wide_batch_network();
   const std::vector<Extent> extents = whole_extents(network);

@@ -218,16 +218,15 @@ class ToulbarTest : public testing::Test {
                           root.charged[0].value());
         }
       }
-      add(functions,
-          fmt::format("\"e{}\": {{\"scope\": [\"v{}\", \"v{}\"], \"costs\": [{:.9f}]}}", e,
-                      edge.from, edge.to, fmt::join(costs, ", ")));
+      add(functions, fmt::format("\"e{}\": {{\"scope\": [\"v{}\", \"v{}\"], \"costs\": [{:.9f}]}}",
+                                 e, edge.from, edge.to, fmt::join(costs, ", ")));
     }
     const std::string problem = fmt::format(
         "{{\"problem\": {{\"name\": \"partition\", \"mustbe\": \"<1000000.000000000\"}},\n"
         "\"variables\": {{{}}},\n\"functions\": {{{}}}}}\n",
         variables, functions);
-    const auto folder = std::filesystem::temp_directory_path() /
-                        fmt::format("penstock-toulbar-{}", ::getpid());
+    const auto folder =
+        std::filesystem::temp_directory_path() / fmt::format("penstock-toulbar-{}", ::getpid());
     std::filesystem::create_directory(folder);
     const std::string file = folder / "problem.cfn";
     EXPECT_TRUE(core::write_file(file, problem).has_value());
@@ -249,7 +248,8 @@ class ToulbarTest : public testing::Test {
     const DeviceTree tree = build_tree(array);
     const TreePlan plan = plan_tree(network, tree, array, Strategy::kAccpar, paper_options());
     EXPECT_TRUE(plan.proven);
-    const double ours = evaluate_tree(network, tree, plan, array, paper_options()).step.value() * 1e3;
+    const double ours =
+        evaluate_tree(network, tree, plan, array, paper_options()).step.value() * 1e3;
     EXPECT_NEAR(ours, optimum(network, array), 1e-6 * ours) << network.name;
   }
 };
@@ -260,8 +260,7 @@ TEST_F(ToulbarTest, AgreesOnTheZoo) {
 
 TEST_F(ToulbarTest, AgreesOnEveryRealGraph) {
   const char* given = std::getenv("PENSTOCK_SHARED");
-  const std::filesystem::path shared =
-      given != nullptr ? given : PENSTOCK_SOURCE_DIR "/../shared";
+  const std::filesystem::path shared = given != nullptr ? given : PENSTOCK_SOURCE_DIR "/../shared";
   if (!std::filesystem::exists(shared / "data/onnx")) {
     GTEST_SKIP() << shared << " holds no ONNX graphs; set PENSTOCK_SHARED";
   }

@@ -64,9 +64,8 @@ double planned(const Network& network, const Array& array, Strategy strategy,
 TEST(TreeTest, OneLevelEqualsAllPlansOfRandomChains) {
   core::RandomStream random(4, "chains");
   for (int trial = 0; trial < 24; ++trial) {
-    const Network network =
-        random_chain(random, static_cast<int>(1 + random.below(6)),
-                     static_cast<std::int64_t>(8 * (1 + random.below(64))));
+    const Network network = random_chain(random, static_cast<int>(1 + random.below(6)),
+                                         static_cast<std::int64_t>(8 * (1 + random.below(64))));
     const Array array = array_of({device_group("d", 2, 1e13, 1e9 * (0.5 + random.uniform()))});
     for (const Table table : {Table::kClassic, Table::kFused}) {
       const TreeOptions options = options_of(table);
@@ -109,10 +108,9 @@ TEST(TreeTest, TheJointOptimumCostsWhatItsPlanCosts) {
     const Array array = array_of({device_group("d", 1 << levels, 1e13, 1e9)});
     const DeviceTree tree = build_tree(array);
     const TreeOptions options = options_of(Table::kFused);
-    const JointPlan joint =
-        joint_chain(network, std::vector<Bandwidth>(static_cast<std::size_t>(levels),
-                                                    array.groups[0].link),
-                    array.groups[0].peak, options);
+    const JointPlan joint = joint_chain(
+        network, std::vector<Bandwidth>(static_cast<std::size_t>(levels), array.groups[0].link),
+        array.groups[0].peak, options);
     TreePlan plan;
     plan.splits.resize(tree.nodes.size());
     plan.meshes.resize(tree.nodes.size());
@@ -122,8 +120,8 @@ TEST(TreeTest, TheJointOptimumCostsWhatItsPlanCosts) {
       plan.splits[at].shares.assign(network.nodes.size(), 0.5);
       at = tree.nodes[at].children[0];
     }
-    EXPECT_NEAR(evaluate_tree(network, tree, plan, array, options).step.value(),
-                joint.step.value(), 1e-12 * joint.step.value());
+    EXPECT_NEAR(evaluate_tree(network, tree, plan, array, options).step.value(), joint.step.value(),
+                1e-12 * joint.step.value());
   }
 }
 
@@ -173,8 +171,9 @@ TEST(TreeTest, FusedNeverLosesToClassic) {
   for (int trial = 0; trial < 20; ++trial) {
     const Network network = random_series_parallel(random, 20);
     const Array array = array_of({device_group("d", 2, 1e12, 1e9)});
-    EXPECT_LE(planned(network, array, Strategy::kAccpar, options_of(Table::kFused)),
-              planned(network, array, Strategy::kAccpar, options_of(Table::kClassic)) * (1 + 1e-12));
+    EXPECT_LE(
+        planned(network, array, Strategy::kAccpar, options_of(Table::kFused)),
+        planned(network, array, Strategy::kAccpar, options_of(Table::kClassic)) * (1 + 1e-12));
   }
 }
 
