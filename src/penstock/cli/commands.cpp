@@ -6,10 +6,14 @@ std::unique_ptr<Command> make_book_command();
 std::unique_ptr<Command> make_catalog_command();
 std::unique_ptr<Command> make_inspect_command();
 std::unique_ptr<Command> make_ledger_command();
+std::unique_ptr<Command> make_partition_command();
+std::unique_ptr<Command> make_plan_command();
 
 std::vector<std::unique_ptr<Command>> make_commands() {
   std::vector<std::unique_ptr<Command>> commands;
+  commands.push_back(make_plan_command());
   commands.push_back(make_inspect_command());
+  commands.push_back(make_partition_command());
   commands.push_back(make_catalog_command());
   commands.push_back(make_ledger_command());
   commands.push_back(make_book_command());
