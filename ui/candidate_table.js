@@ -1,7 +1,7 @@
 // Every fleet that was tried, with its verdict; the headings sort.
 
 import {crosses, dollars, duration} from "./format.js";
-import {accelerators, compareCandidates, fleetName, hourly, marketName} from "./fleet.js";
+import {accelerators, fleetName, hourly, marketName, preference} from "./fleet.js";
 import {pressable} from "./keyboard.js";
 
 const kRows = 14;  // more hide behind a button
@@ -40,8 +40,9 @@ function status(candidate, chosen) {
 
 function makeRows(table, plan, chosen, select) {
   const first = (a, b) => (b === chosen) - (a === chosen);
+  const compare = preference(plan.goal);
   const rows = table.append("tbody").selectAll("tr")
-      .data([...plan.candidates].sort((a, b) => first(a, b) || compareCandidates(a, b))).enter()
+      .data([...plan.candidates].sort((a, b) => first(a, b) || compare(a, b))).enter()
       .append("tr").attr("tabindex", 0)
       .classed("chosen", (candidate) => candidate === chosen)
       .classed("infeasible", (candidate) => !candidate.feasible);

@@ -1,7 +1,7 @@
 // The chosen fleet and the runners-up, one bar each on one scale: what the others stall on.
 
 import {dollars, duration} from "./format.js";
-import {compareCandidates, fleetName, fullName, meanActivities} from "./fleet.js";
+import {fleetName, fullName, meanActivities, preference} from "./fleet.js";
 import {drawSegments} from "./stacked_bars.js";
 import {rove} from "./keyboard.js";
 
@@ -12,7 +12,7 @@ export function runnersUp(plan, first) {
   const seen = new Set(first ? [fleetName(first)] : []);
   const others = plan.candidates
       .filter((candidate) => candidate !== first && candidate.ledger?.whole_s > 0)
-      .sort(compareCandidates)
+      .sort(preference(plan.goal))
       .filter((candidate) => !seen.has(fleetName(candidate)) && seen.add(fleetName(candidate)));
   return others.slice(0, kRunnersUp);
 }

@@ -23,7 +23,7 @@ export function fullName(candidate) {
 export function accelerators(candidate) {
   const {devices, devices_used: used = devices, accelerator = "accelerator"} = candidate;
   if (!devices) return "–";
-  return `${used < devices ? `${used} of ${devices}` : devices} × ${accelerator}`;
+  return `${used < devices && candidate.fits !== false ? `${used} of ${devices}` : devices} × ${accelerator}`;
 }
 
 /** Dollars an hour of all its nodes. */
@@ -35,13 +35,18 @@ export function isPlaced(candidate) {
   return candidate.time_s > 0 && candidate.cost_usd > 0;
 }
 
-/** What the planner would take next: those that meet the goal, cheapest first; then the fastest. */
-export function compareCandidates(a, b) {
-  const order = (x) => [x.feasible ? 0 : x.fits === false ? 2 : 1,
-                        x.feasible ? x.cost_usd : x.time_s ?? Infinity];
-  const [classA, valueA] = order(a);
-  const [classB, valueB] = order(b);
-  return classA - classB || valueA - valueB;
+/** With a budget of money alone the answer is the fastest fleet, in every other case the cheapest. */
+export function wantsFastest(goal) {
+  return goal?.budget_cost_usd > 0 && !(goal.budget_time_s > 0);
+}
+
+/** Compares candidates by what the planner would take next; those that miss the goal come last. */
+export function preference(goal) {
+  const value = (candidate) =>
+      candidate.feasible && !wantsFastest(goal) ? candidate.cost_usd : candidate.time_s;
+  const group = (candidate) => candidate.feasible ? 0 : candidate.fits === false ? 2 : 1;
+  return (a, b) => group(a) - group(b) || (value(a) ?? 0) - (value(b) ?? 0)
+      || (a.cost_usd ?? 0) - (b.cost_usd ?? 0);
 }
 
 /** [{name, time}] of the average resource, in the order of the palette, without zeros. */

@@ -26,7 +26,7 @@ export function duration(seconds) {
   const total = Math.round(seconds / part);
   const whole = Math.floor(total * part / step);
   const rest = total - whole * step / part;
-  return rest === 0 ? `${whole}\u00a0${large}` : `${whole}\u00a0${large} ${rest}\u00a0${small}`;
+  return rest === 0 ? `${whole}\u00a0${large}` : `${whole}\u00a0${large}\u00a0${rest}\u00a0${small}`;
 }
 
 /** 1234.5 -> "1,234.50 $"; below a cent three digits. */

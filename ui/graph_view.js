@@ -17,9 +17,9 @@ function timeOf(node) {
 }
 
 function splitText(node) {
-  const dimensions = splitDimensions(node.parts);
+  const dimensions = splitDimensions(node);
   if (dimensions.length === 0) return node.parts ? "not split" : node.split ?? "";
-  return dimensions.map((d) => `${d.name} ${d.parts}`).join(" · ");
+  return dimensions.map((d) => `${d.label} ${d.parts}`).join(" · ");
 }
 
 function describeLayer(node, step) {
@@ -46,7 +46,7 @@ function shapeText(shape) {
 function summary(nodes) {
   const layers = nodes.filter((node) => node.kind === "layer");
   const kindOf = (node) => {
-    const names = splitDimensions(node.parts).map((dimension) => dimension.name);
+    const names = splitDimensions(node).map((dimension) => dimension.name);
     const channels = names.some((name) => name !== "batch");
     return !channels ? (names.length > 0 ? "along the batch" : "not at all")
         : names.includes("batch") ? "along both batch and channels" : "along channels";
@@ -62,14 +62,14 @@ function summary(nodes) {
 
 function drawLegend(place, nodes, communication) {
   const used = new Set(nodes.flatMap((node) => {
-    const dimensions = splitDimensions(node.parts);
+    const dimensions = splitDimensions(node);
     return dimensions.length > 0 ? dimensions.map((d) => d.name) : ["whole"];
   }));
   const items = [
     ...kSplits.filter((split) => used.has(split.name))
         .map((split) => ({label: split.label, colour: splitColour(split.name), mark: "swatch"})),
     ...(nodes.some((node) => node.kind === "copy")
-        ? [{label: "copy of a tensor", colour: "var(--wire)", mark: "swatch dot"}] : []),
+        ? [{label: "copy of a tensor", colour: "var(--quiet)", mark: "swatch dot"}] : []),
     {label: "compute", colour: activityColour("compute"), mark: "swatch bar-mark first-bar"},
     {label: "communication", colour: communication, mark: "swatch bar-mark"},
   ];
@@ -95,11 +95,11 @@ function edgePath({lane, from, to}, rows, laneX) {
 /** A layer's mark is cut into its dimensions, each as wide as the logarithm of its parts. */
 function drawMark(mark) {
   const node = mark.datum().node;
-  const dimensions = splitDimensions(node.parts);
+  const dimensions = splitDimensions(node);
   const pieces = dimensions.length > 0 ? dimensions : [{name: "whole", parts: 2}];
   if (node.kind !== "layer") {
-    mark.append("circle").attr("r", node.kind === "copy" ? 2.5 : 4)
-        .style("fill", node.kind === "copy" ? "var(--wire)" : splitColour(pieces[0].name));
+    mark.append("circle").attr("class", "outline").attr("r", node.kind === "copy" ? 3.5 : 4.5)
+        .style("fill", node.kind === "copy" ? "var(--quiet)" : splitColour(pieces[0].name));
     return;
   }
   const sum = d3.sum(pieces, (piece) => Math.log2(piece.parts));
@@ -110,7 +110,7 @@ function drawMark(mark) {
         .attr("height", kMark).style("fill", splitColour(piece.name));
     x += width;
   }
-  mark.append("rect").attr("class", "outline").attr("x", -kMark / 2).attr("y", -kMark / 2)
+  mark.append("rect").attr("class", "outline hollow").attr("x", -kMark / 2).attr("y", -kMark / 2)
       .attr("width", kMark).attr("height", kMark);
 }
 
@@ -132,11 +132,11 @@ function drawCells(rows, longest, communication) {
   rows.append("span").attr("class", "layer-type quiet").text((row) => row.node.type);
   rows.append("span").attr("class", "layer-split").each(function({node}) {
     const cell = d3.select(this);
-    const dimensions = splitDimensions(node.parts);
+    const dimensions = splitDimensions(node);
     if (node.kind !== "layer" || dimensions.length === 0) return void cell.text(splitText(node));
     const chips = cell.selectAll("span").data(dimensions).enter().append("span").attr("class", "chip");
     chips.append("span").attr("class", "swatch").style("background", (d) => splitColour(d.name));
-    chips.append("span").text((d) => `${d.name} ${d.parts}`);
+    chips.append("span").text((d) => `${d.label} ${d.parts}`);
   });
   rows.append("span").attr("class", "layer-shape number quiet")
       .text((row) => row.node.output_shape ? shapeText(row.node.output_shape) : "");
@@ -154,7 +154,8 @@ function drawCells(rows, longest, communication) {
 
 /** What the same fleet takes under simpler splits. */
 function drawStrategies(place, chosen) {
-  const strategies = chosen?.strategies ?? [];
+  // The best of all is one of the others.
+  const strategies = (chosen?.strategies ?? []).filter((strategy) => strategy.name !== "best");
   if (strategies.length < 2) return;
   const best = chosen.step_time_s;
   const list = place.append("ul").attr("class", "strategies");

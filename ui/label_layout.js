@@ -1,4 +1,4 @@
-// Places the labels of points so that none covers a point, a line's name or another label.
+// Places the labels of points so that none covers another, nor anything else that is taken.
 
 const kGap = 5;
 // Right, left, above, below, then the corners, near first; a far label gets a line to its point.
@@ -25,14 +25,11 @@ function boxAt(item, [sideX, sideY], distance) {
 
 /**
  * `items` of {x, y, radius, width, height, reach}, the most important first; `reach` is how far a
- * label may stand off. Gives a box and whether it needs a line for each, or null where there is no
- * room.
+ * label may stand off. `taken` are boxes of points, lines and names. Gives for each item a box and
+ * whether it needs a line, or null where there is no room.
  */
 export function placeLabels(items, taken, bounds) {
-  const boxes = [...taken, ...items.map((item) => ({
-    x: item.x - item.radius, y: item.y - item.radius,
-    width: 2 * item.radius, height: 2 * item.radius,
-  }))];
+  const boxes = [...taken];
   return items.map((item) => {
     for (const distance of kDistances.filter((d) => d <= item.reach)) {
       for (const side of kSides) {

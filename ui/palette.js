@@ -37,10 +37,15 @@ export function splitColour(name) {
   return `var(--split-${name})`;
 }
 
-/** [{name, parts}] of the dimensions that are cut, the one with most parts first. */
-export function splitDimensions(parts) {
-  return ["batch", "in", "out"]
-      .map((name) => ({name, parts: parts?.[name] ?? 1}))
+/**
+ * [{name, label, parts}] of the dimensions along which a node is cut, the one with most parts first.
+ * Only a layer tells its input channels from its output channels.
+ */
+export function splitDimensions({parts, kind}) {
+  const labels = kind === "layer" ? {batch: "batch", in: "in", out: "out"}
+      : {batch: "batch", out: "channels"};
+  return Object.entries(labels)
+      .map(([name, label]) => ({name, label, parts: parts?.[name] ?? 1}))
       .filter((dimension) => dimension.parts > 1)
       .sort((a, b) => b.parts - a.parts);
 }

@@ -25,14 +25,14 @@ function ticksOf({scale, log}, logarithmic, linear) {
 }
 
 function drawAxes(chart, x, y, width, height) {
-  const money = (value) => value >= 1 ? `${value.toLocaleString("en-US")}\u00a0$` : dollars(value);
+  const money = (value) => value >= 1 || value === 0 ? `${value.toLocaleString("en-US")}\u00a0$` : dollars(value);
   chart.append("g").attr("class", "axis grid").attr("transform", `translate(0,${height})`)
       .call(d3.axisBottom(x.scale).tickValues(ticksOf(x, logTimeTicks, (most) => timeTicks(most, 7)))
-          .tickFormat(duration).tickSize(-height));
+          .tickFormat(duration).tickSize(-height).tickPadding(8));
   chart.append("g").attr("class", "axis grid")
       .call(d3.axisLeft(y.scale).tickValues(ticksOf(y, logTicks, (most) => d3.ticks(0, most, 7)))
-          .tickFormat(money).tickSize(-width));
-  chart.append("text").attr("class", "axis-name").attr("x", width).attr("y", height + 38)
+          .tickFormat(money).tickSize(-width).tickPadding(8));
+  chart.append("text").attr("class", "axis-name").attr("x", width).attr("y", height + 40)
       .attr("text-anchor", "end").text(`time of the job${x.log ? " (logarithmic)" : ""} →`);
   chart.append("text").attr("class", "axis-name").attr("x", -kMargin.left + 2).attr("y", -6)
       .text(`↑ cost${y.log ? " (logarithmic)" : ""}`);
@@ -126,7 +126,11 @@ function drawLabels(chart, candidates, chosen, x, y, taken, bounds) {
     return {x: x.scale(order[i].time_s), y: y.scale(order[i].cost_usd),
             radius: radius(order[i], chosen), width, height, reach: [42, 42, 12, 0][rank(order[i])]};
   });
-  const boxes = placeLabels(items, taken, bounds);
+  const marks = candidates.map((c) => ({
+    x: x.scale(c.time_s) - radius(c, chosen), y: y.scale(c.cost_usd) - radius(c, chosen),
+    width: 2 * radius(c, chosen), height: 2 * radius(c, chosen),
+  }));
+  const boxes = placeLabels(items, [...taken, ...marks], bounds);
   const leaders = chart.insert("g", ".points").attr("class", "leaders");
   labels.each(function(_, i) {
     const box = boxes[i];

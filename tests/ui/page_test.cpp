@@ -20,7 +20,6 @@ namespace penstock::ui {
 namespace {
 
 using core::Json;
-using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -208,6 +207,7 @@ TEST_F(ReportPageTest, SplitsAreNamed) {
   for (const Json& node : facts["nodes"]) splits[node["name"]] = node["split"];
   EXPECT_EQ(splits["conv1_1"], "batch 8");
   EXPECT_EQ(splits["fc6"], "out 4in 2");  // one mark each
+  EXPECT_EQ(splits["relu7"], "channels 4 · batch 2");
 }
 
 TEST_F(ReportPageTest, TheKeyboardReachesEveryFleet) {
@@ -238,6 +238,17 @@ TEST_F(ReportPageTest, SaysWhatMissesLeastWhereNothingMeetsTheGoal) {
   EXPECT_EQ(facts["goal"], "✗ Misses the goal");
   EXPECT_EQ(facts["bars"].size(), 1U);
   EXPECT_THAT(strings(facts["notes"]), ElementsAre(HasSubstr("LRN")));
+}
+
+TEST_F(ReportPageTest, ABudgetOfMoneyAloneAsksForTheFastest) {
+  Json plan = fixture("plan.json");
+  plan["goal"] = {{"text", "spend at most 60.00 $, as fast as possible"}, {"budget_cost_usd", 60}};
+  const Json facts = facts_of(plan);
+  EXPECT_THAT(strings(facts["current"]), ElementsAre("56.90 $ or more"));
+  const std::vector<std::string> thresholds = strings(facts["thresholds"]);
+  ASSERT_EQ(thresholds.size(), 6U);
+  EXPECT_THAT(thresholds[1], StartsWith("29.70 $ or moreRent g5.12xlarge spot: 13 h 5 min."));
+  EXPECT_EQ(strings(facts["compared"])[1], "2 × p4d.24xlarge");
 }
 
 TEST_F(ReportPageTest, ALoneLedgerShowsOnlyItsBars) {
