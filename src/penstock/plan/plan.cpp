@@ -56,6 +56,8 @@ std::vector<std::string> assumptions(const PlanSpec& spec) {
       fmt::format("kernels reach {:.3g} % of peak and of memory bandwidth, and take {} at least",
                   100 * spec.fleets.efficiency, core::format_quantity(spec.fleets.launch)),
       "communication does not overlap with compute, and links reach their catalogue bandwidth",
+      "each layer exchanges its gradient by itself; buckets over layers would pay latency less "
+      "often",
       fmt::format("a weight takes {:g} bytes with its gradient and optimizer state ({}, {})",
                   bytes_per_weight(spec.job.optimizer), spec.job.optimizer, spec.job.precision),
       "not in the time: stalls of data loading, start-up, evaluation and checkpoints",

@@ -20,19 +20,20 @@ std::string factor_text(double ratio) {
   return ratio < 1.001 ? "under 0.1 %" : fmt::format("{:.2g} %", 100 * (ratio - 1));
 }
 
-std::string against(const Offer& offer, const Offer& best, const Goal& goal) {
+// `gain`: also says what the loser is better at.
+std::string against(const Offer& offer, const Offer& best, const Goal& goal, bool gain) {
   const double dearer = offer.cost / best.cost;
   const double slower = offer.time / best.time;
   if (goal.wants_fastest()) {
-    if (slower > 1) return factor_text(slower) + " slower";
-    return dearer > 1 ? "as fast, " + factor_text(dearer) + " dearer" : "as good";
-  }
-  if (dearer > 1) {
-    std::string text = factor_text(dearer) + " dearer";
-    if (slower < 1) text += fmt::format(", {} sooner", duration_text(best.time - offer.time));
+    if (slower <= 1) return dearer > 1 ? "as fast, " + factor_text(dearer) + " dearer" : "as good";
+    std::string text = factor_text(slower) + " slower";
+    if (gain && dearer < 1) text += ", saves " + core::format_quantity(best.cost - offer.cost);
     return text;
   }
-  return slower > 1 ? "as cheap, " + factor_text(slower) + " slower" : "as good";
+  if (dearer <= 1) return slower > 1 ? "as cheap, " + factor_text(slower) + " slower" : "as good";
+  std::string text = factor_text(dearer) + " dearer";
+  if (gain && slower < 1) text += fmt::format(", {} sooner", duration_text(best.time - offer.time));
+  return text;
 }
 
 // A fleet of as many of the same devices for the same money an hour that is faster.
@@ -141,20 +142,19 @@ std::string verdict(const std::vector<Candidate>& candidates, const std::vector<
   const auto at = static_cast<std::size_t>(index);
   if (chosen == index) return "chosen";
   if (!offers[at].runs) return candidates[at].evaluation->refusal;
-  std::string text;
-  if (!meets(offers[at], goal)) {
-    text = missed_text(offers[at], goal);
-  } else {
-    text = against(offers[at], offers[static_cast<std::size_t>(*chosen)], goal);
-  }
-  if (const auto joined = better_joined(candidates, offers, index)) {
+  const std::optional<int> joined = better_joined(candidates, offers, index);
+  std::string text =
+      meets(offers[at], goal)
+          ? against(offers[at], offers[static_cast<std::size_t>(*chosen)], goal, !joined)
+          : missed_text(offers[at], goal);
+  if (joined) {
     const auto other = static_cast<std::size_t>(*joined);
-    text += fmt::format("; the same money as {}, {} slower", candidates[other].name,
+    text += fmt::format("; same money as {}, {} slower", candidates[other].name,
                         factor_text(offers[at].time / offers[other].time));
   }
   const int idle = candidates[at].devices() - candidates[at].devices_used();
   if (idle > 0) {
-    text += fmt::format("; best leaves {} of {} devices idle", idle, candidates[at].devices());
+    text += fmt::format("; {} of {} devices idle", idle, candidates[at].devices());
   }
   return text;
 }
