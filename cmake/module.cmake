@@ -50,6 +50,7 @@ function(penstock_room)
                           benchmark::benchmark_main penstock_warnings)
     target_compile_definitions(bench_${ROOM_NAME} PRIVATE
       PENSTOCK_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    set_property(GLOBAL APPEND PROPERTY PENSTOCK_BENCHES bench_${ROOM_NAME})
   endif()
 endfunction()
 

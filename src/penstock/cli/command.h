@@ -30,8 +30,8 @@ std::vector<std::unique_ptr<Command>> make_commands();
 
 // Options that commands share.
 struct OutputOptions {
-  bool json = false;   // one document on standard output, nothing else there
-  std::string out;     // also writes the document to this file, atomically
+  bool json = false;  // one document on standard output, nothing else there
+  std::string out;    // also writes the document to this file, atomically
   void declare(CLI::App& app);
   // Prints the document under --json, else `human`; writes --out if given.
   Status emit(const core::Json& document, const std::string& human) const;

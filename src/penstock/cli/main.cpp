@@ -15,7 +15,8 @@ namespace {
 constexpr int kDone = 0;
 
 int run(int argc, char** argv) {
-  CLI::App app{"Penstock finds where deep learning stalls, decides what to do about it, and does it."};
+  CLI::App app{
+      "Penstock finds where deep learning stalls, decides what to do about it, and does it."};
   app.set_version_flag("--version", std::string("penstock ") + kVersion);
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);

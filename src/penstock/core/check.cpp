@@ -6,7 +6,8 @@
 namespace penstock::core {
 
 void check_failed(const char* file, int line, const char* expression, const std::string& values) {
-  fmt::print(stderr, "penstock: bug: {}:{}: {} does not hold: {}\n", file, line, expression, values);
+  fmt::print(stderr, "penstock: bug: {}:{}: {} does not hold: {}\n", file, line, expression,
+             values);
   std::abort();
 }
 

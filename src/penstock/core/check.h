@@ -63,13 +63,12 @@ Outcome evaluate(const Left<T>& value) {
 }  // namespace penstock::core
 
 // The shift binds more tightly than a comparison, so `Decompose() << a == b` captures a.
-#define PENSTOCK_CHECK(...)                                                                 \
-  do {                                                                                      \
-    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wparentheses\"")      \
-    if (const auto penstock_outcome = ::penstock::core::internal::evaluate(                 \
-            ::penstock::core::internal::Decompose() << __VA_ARGS__);                        \
-        !penstock_outcome.holds)                                                            \
-      ::penstock::core::check_failed(__FILE__, __LINE__, #__VA_ARGS__,                      \
-                                     penstock_outcome.values);                              \
-    _Pragma("GCC diagnostic pop")                                                           \
+#define PENSTOCK_CHECK(...)                                                                      \
+  do {                                                                                           \
+    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wparentheses\"") if (      \
+        const auto penstock_outcome = ::penstock::core::internal::evaluate(                      \
+            ::penstock::core::internal::Decompose() << __VA_ARGS__);                             \
+        !penstock_outcome.holds)::penstock::core::check_failed(__FILE__, __LINE__, #__VA_ARGS__, \
+                                                               penstock_outcome.values);         \
+    _Pragma("GCC diagnostic pop")                                                                \
   } while (false)

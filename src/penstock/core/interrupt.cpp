@@ -1,7 +1,8 @@
 #include "penstock/core/interrupt.h"
 
-#include <csignal>
 #include <unistd.h>
+
+#include <csignal>
 
 namespace penstock::core {
 namespace {

@@ -11,7 +11,8 @@ Result<Json> parse_json(const std::string& text, const std::string& name) {
     return Json::parse(text);
   } catch (const nlohmann::json::parse_error& e) {
     const std::size_t byte = std::min<std::size_t>(e.byte, text.size());
-    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(byte), '\n');
+    const auto line =
+        1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(byte), '\n');
     return input_error(name + ":" + std::to_string(line), "is not JSON", "check the text there");
   }
 }

@@ -15,9 +15,9 @@ class RandomStream {
  public:
   RandomStream(std::uint64_t seed, std::string_view name);
   std::uint64_t bits();
-  double uniform();                            // in [0, 1)
-  double normal();                             // mean 0, variance 1
-  std::uint64_t below(std::uint64_t bound);    // in [0, bound), unbiased; bound > 0
+  double uniform();                          // in [0, 1)
+  double normal();                           // mean 0, variance 1
+  std::uint64_t below(std::uint64_t bound);  // in [0, bound), unbiased; bound > 0
 
  private:
   std::uint64_t state_[4];

@@ -1,5 +1,5 @@
-// What can fail returns a Result: the value, or an Error that says in one line what is wrong, where,
-// and how to mend it.
+// What can fail returns a Result: the value, or an Error that says in one line what is wrong,
+// where, and how to mend it.
 //
 //   Result<Catalog> catalog = load_catalog(path);
 //   if (!catalog) return fail(catalog.error().within("catalogue"));
@@ -25,11 +25,11 @@ enum class ErrorKind {
 
 struct Error {
   ErrorKind kind = ErrorKind::kInput;
-  std::string message;              // what is wrong, without a full stop
-  std::string where;                // "file:line", "file: key.path", or empty
-  std::string mend;                 // what to do about it, or empty
+  std::string message;               // what is wrong, without a full stop
+  std::string where;                 // "file:line", "file: key.path", or empty
+  std::string mend;                  // what to do about it, or empty
   std::vector<std::string> context;  // innermost first
-  std::vector<Error> more;          // further errors of the same input
+  std::vector<Error> more;           // further errors of the same input
 
   // Adds one step of the chain that led here.
   Error within(std::string step) &&;
@@ -66,14 +66,13 @@ using core::Status;
 // Returns early with the error, else gives the value: PENSTOCK_TRY(auto graph, read_onnx(path));
 #define PENSTOCK_TRY_JOIN_(a, b) a##b
 #define PENSTOCK_TRY_NAME_(line) PENSTOCK_TRY_JOIN_(penstock_try_, line)
-#define PENSTOCK_TRY(target, expression)                                                     \
-  auto PENSTOCK_TRY_NAME_(__LINE__) = (expression);                                          \
-  if (!PENSTOCK_TRY_NAME_(__LINE__))                                                         \
-    return ::penstock::core::fail(std::move(PENSTOCK_TRY_NAME_(__LINE__)).error());          \
+#define PENSTOCK_TRY(target, expression)                                            \
+  auto PENSTOCK_TRY_NAME_(__LINE__) = (expression);                                 \
+  if (!PENSTOCK_TRY_NAME_(__LINE__))                                                \
+    return ::penstock::core::fail(std::move(PENSTOCK_TRY_NAME_(__LINE__)).error()); \
   target = *std::move(PENSTOCK_TRY_NAME_(__LINE__))
-#define PENSTOCK_TRY_STATUS(expression)                                     \
-  do {                                                                      \
-    auto penstock_status = (expression);                                    \
-    if (!penstock_status)                                                   \
-      return ::penstock::core::fail(std::move(penstock_status).error());    \
+#define PENSTOCK_TRY_STATUS(expression)                                                      \
+  do {                                                                                       \
+    auto penstock_status = (expression);                                                     \
+    if (!penstock_status) return ::penstock::core::fail(std::move(penstock_status).error()); \
   } while (false)

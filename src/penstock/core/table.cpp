@@ -13,8 +13,9 @@ constexpr std::size_t kNarrowest = 8;
 
 // Columns on a terminal: code points, since the text that we print has no wide or joined ones.
 std::size_t display_width(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
 }
 
 std::string cut(const std::string& text, std::size_t width) {

@@ -46,12 +46,15 @@ class PairwiseProblem {
   // The cost of one assignment.
   double cost(const std::vector<int>& states) const;
 
- private:
   struct Pair {
     int a;
-    int b;  // a < b
-    std::vector<double> costs;
+    int b;                      // a < b
+    std::vector<double> costs;  // one row for each state of a
   };
+  const std::vector<double>& costs(int variable) const { return unary_[variable]; }
+  const std::vector<Pair>& pairs() const { return pairs_; }
+
+ private:
   Assignment descend() const;
 
   std::vector<std::vector<double>> unary_;

@@ -101,21 +101,35 @@ std::int64_t MeshSpace::columns_of(int device, std::int64_t items, Axes axes) co
   return count(device, items, axes, column_weights_);
 }
 
-// Device 0 owns digit 0 of every axis, which no other digit exceeds in number.
-std::vector<double> MeshSpace::most_rows(std::int64_t items) const {
-  std::vector<double> most;
-  for (unsigned axes = 0; axes <= all(); ++axes) {
-    most.push_back(static_cast<double>(rows_of(0, items, static_cast<Axes>(axes))));
+// Device 0 owns digit 0 of every axis, which no other digit exceeds in number. Items beyond whole
+// rounds over all devices count towards every set of axes on which all their digits are 0.
+std::vector<double> MeshSpace::most(std::int64_t items, const std::vector<int>& weights) const {
+  std::vector<std::int64_t> zero(parts_.size(), 0);
+  for (std::int64_t i = 0; i < items % devices_; ++i) {
+    unsigned axes = 0;
+    for (std::size_t k = 0; k < radices_.size(); ++k) {
+      if (i / weights[k] % radices_[k] == 0) axes |= 1u << k;
+    }
+    ++zero[axes];
   }
-  return most;
+  for (std::size_t k = 0; k < radices_.size(); ++k) {
+    for (unsigned axes = 0; axes < zero.size(); ++axes) {
+      if ((axes >> k & 1u) == 0) zero[axes] += zero[axes | 1u << k];
+    }
+  }
+  std::vector<double> held;
+  for (std::size_t axes = 0; axes < zero.size(); ++axes) {
+    held.push_back(static_cast<double>(items / devices_ * (devices_ / parts_[axes]) + zero[axes]));
+  }
+  return held;
+}
+
+std::vector<double> MeshSpace::most_rows(std::int64_t items) const {
+  return most(items, row_weights_);
 }
 
 std::vector<double> MeshSpace::most_columns(std::int64_t items) const {
-  std::vector<double> most;
-  for (unsigned axes = 0; axes <= all(); ++axes) {
-    most.push_back(static_cast<double>(columns_of(0, items, static_cast<Axes>(axes))));
-  }
-  return most;
+  return most(items, column_weights_);
 }
 
 namespace {
@@ -202,9 +216,28 @@ class MeshPlanner {
     return sum;
   }
 
-  MeshPlan plan() {
+  void make_tables() {
     const Network& network = model_.network();
     for (std::size_t e = 0; e < network.edges.size(); ++e) tables_.push_back(edge_table(e));
+  }
+
+  // At a price on each byte held; after make_tables().
+  PairwiseProblem problem(double price) const {
+    PairwiseProblem problem;
+    for (std::size_t v = 0; v < states_.size(); ++v) {
+      std::vector<double> costs = seconds_[v];
+      for (std::size_t s = 0; s < costs.size(); ++s) costs[s] += price * bytes_[v][s];
+      problem.add_variable(std::move(costs));
+    }
+    const Network& network = model_.network();
+    for (std::size_t e = 0; e < tables_.size(); ++e) {
+      problem.add_pair(network.edges[e].from, network.edges[e].to, made_[tables_[e]]);
+    }
+    return problem;
+  }
+
+  MeshPlan plan() {
+    make_tables();
     const double capacity = model_.space().group().memory.value();
     MeshPlan best = solve(0);
     if (capacity <= 0 || held(best) <= capacity) return best;
@@ -313,17 +346,7 @@ class MeshPlanner {
   }
 
   MeshPlan solve(double price) const {
-    PairwiseProblem problem;
-    for (std::size_t v = 0; v < states_.size(); ++v) {
-      std::vector<double> costs = seconds_[v];
-      for (std::size_t s = 0; s < costs.size(); ++s) costs[s] += price * bytes_[v][s];
-      problem.add_variable(std::move(costs));
-    }
-    const Network& network = model_.network();
-    for (std::size_t e = 0; e < tables_.size(); ++e) {
-      problem.add_pair(network.edges[e].from, network.edges[e].to, made_[tables_[e]]);
-    }
-    const Assignment best = problem.minimise();
+    const Assignment best = problem(price).minimise();
     MeshPlan plan;
     plan.proven = best.proven;
     for (std::size_t v = 0; v < states_.size(); ++v) {
@@ -353,6 +376,14 @@ MeshPlan plan_mesh(const Network& network, const std::vector<Extent>& extents,
   return plan;
 }
 
+PairwiseProblem mesh_problem(const Network& network, const std::vector<Extent>& extents,
+                             const MeshSpace& space, const MeshOptions& options) {
+  const MeshModel model(network, extents, space, options);
+  MeshPlanner planner(model);
+  planner.make_tables();
+  return planner.problem(0);
+}
+
 namespace {
 
 // Whether a mesh of so many devices is tried: every size up to 16, beyond it those with at most
@@ -360,14 +391,14 @@ namespace {
 bool is_round(int devices) {
   int odd = devices;
   while (odd > 0 && odd % 2 == 0) odd /= 2;
-  return devices <= 16 || odd < 16;
+  return devices <= 16 || odd < 8;
 }
 
 }  // namespace
 
 MeshPlan best_mesh(const Network& network, const std::vector<Extent>& extents,
                    const hardware::DeviceGroup& group, int least, int most,
-                   const MeshOptions& options) {
+                   const MeshOptions& options, Seconds limit) {
   if (!options.may_idle) return plan_mesh(network, extents, MeshSpace(group, most), options);
   MeshPlan best;
   double best_seconds = kForbidden;
@@ -377,7 +408,8 @@ MeshPlan best_mesh(const Network& network, const std::vector<Extent>& extents,
     const MeshSpace space(group, devices);
     const MeshModel model(network, extents, space, options);
     MeshPlanner planner(model);
-    if (best_excess == 0 && planner.bound() >= best_seconds) continue;
+    const double rival = best_excess == 0 ? std::min(best_seconds, limit.value()) : limit.value();
+    if (planner.bound() >= rival) continue;
     MeshPlan plan = planner.plan();
     plan.devices = devices;
     const MeshCost cost = evaluate_mesh(network, extents, space, plan, options);

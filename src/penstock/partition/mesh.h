@@ -19,6 +19,7 @@
 
 #include "penstock/core/quantity.h"
 #include "penstock/hardware/array.h"
+#include "penstock/partition/elimination.h"
 #include "penstock/partition/extent.h"
 #include "penstock/partition/network.h"
 
@@ -85,6 +86,7 @@ class MeshSpace {
   std::vector<double> most_columns(std::int64_t items) const;  // by axes
 
  private:
+  std::vector<double> most(std::int64_t items, const std::vector<int>& weights) const;
   std::int64_t count(int device, std::int64_t items, Axes axes,
                      const std::vector<int>& weights) const;
 
@@ -105,12 +107,16 @@ class MeshSpace {
 MeshPlan plan_mesh(const Network& network, const std::vector<Extent>& extents,
                    const MeshSpace& space, const MeshOptions& options);
 // The same over the best number of devices between `least` and `most`, if options.may_idle, else
-// over `most`. Sizes above 16 are tried where they have at most four significant bits, so that a
+// over `most`. Sizes above 16 are tried where they have at most three significant bits, so that a
 // further device never takes a size away. A plan that does not fit the devices' memory loses to one
-// that does.
+// that does. Without states if it cannot beat `limit` and that plan fits, which only a lower bound
+// tells: a plan that is returned may still be slower.
 MeshPlan best_mesh(const Network& network, const std::vector<Extent>& extents,
                    const hardware::DeviceGroup& group, int least, int most,
-                   const MeshOptions& options);
+                   const MeshOptions& options, Seconds limit = Seconds(kForbidden));
+// The tables that plan_mesh minimises, for other solvers of the same problem.
+PairwiseProblem mesh_problem(const Network& network, const std::vector<Extent>& extents,
+                             const MeshSpace& space, const MeshOptions& options);
 // Every layer cut along the batch.
 MeshPlan data_parallel_mesh(const Network& network, const std::vector<Extent>& extents,
                             const MeshSpace& space);

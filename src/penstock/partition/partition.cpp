@@ -214,8 +214,13 @@ class Partitioner {
       PartitionPlan plan = plan_on(only(array_, group, array_.groups[g].count));
       MeshOptions search = plan.mesh_options;
       search.may_idle = true;
-      const MeshPlan mesh = best_mesh(network_, whole_extents(network_), plan.array.groups[0], 1,
-                                      plan.array.groups[0].count, search);
+      // With one group, all its devices are the plan that is known already.
+      const int most = plan.array.groups[0].count - (array_.groups.size() == 1 ? 1 : 0);
+      if (most == 0) continue;
+      const MeshPlan mesh =
+          best_mesh(network_, whole_extents(network_), plan.array.groups[0], 1, most, search,
+                    known.back().fits ? known.back().step : Seconds(kForbidden));
+      if (mesh.states.empty()) continue;
       plan.tree.splits.resize(1);
       plan.tree.meshes = {mesh};
       consider(finish("best", network_, std::move(plan)));
