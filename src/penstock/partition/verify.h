@@ -41,10 +41,12 @@ struct VerifyReport {
     std::int64_t predicted_bytes = 0;
   };
   std::vector<Worker> workers;
-  std::int64_t batch = 0;               // of the smaller problem
-  std::int64_t elements = 0;            // of all its tensors
-  std::int64_t ratio_change_bytes = 0;  // between unlike ratios; the paper's table leaves them out
-  std::int64_t scale_gradient_bytes = 0;  // gradients of scales behind partial sums; likewise
+  std::int64_t batch = 0;     // of the smaller problem
+  std::int64_t elements = 0;  // of all its tensors
+  // Between unlike ratios: not predicted, since the paper's table leaves them out; wrong elsewhere.
+  std::int64_t ratio_change_bytes = 0;
+  // Gradients of scales behind partial sums, which no mode predicts.
+  std::int64_t scale_gradient_bytes = 0;
   std::vector<std::string> notes;
 };
 

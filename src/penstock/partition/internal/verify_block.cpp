@@ -90,16 +90,14 @@ Array zeros(const Frame& frame) {
 
 Array cut(const Array& whole, const Frame& outer, const Frame& inner) {
   Array part = zeros(inner);
-  match(inner, outer, [&](std::int64_t to, std::int64_t from) {
-    part.values[at(to)] = whole.values[at(from)];
-  });
+  match(inner, outer,
+        [&](std::int64_t to, std::int64_t from) { part.values[at(to)] = whole.values[at(from)]; });
   return part;
 }
 
 void add_part(const Array& part, const Frame& inner, const Frame& outer, Array& whole) {
-  match(inner, outer, [&](std::int64_t from, std::int64_t to) {
-    whole.values[at(to)] += part.values[at(from)];
-  });
+  match(inner, outer,
+        [&](std::int64_t from, std::int64_t to) { whole.values[at(to)] += part.values[at(from)]; });
 }
 
 Block empty_block(Indices rows, Indices columns, std::int64_t unit) {
@@ -179,6 +177,8 @@ Frame Grid::frame(const Indices& rows, const Indices& columns) const {
     }
     frame.push_back(std::move(positions));
   }
+  // Who has no item or no channel has nothing, also of a tensor whose axes do not show them.
+  if ((rows.empty() || columns.empty()) && !frame.empty()) frame.front().clear();
   return frame;
 }
 

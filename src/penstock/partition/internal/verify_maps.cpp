@@ -98,9 +98,8 @@ Array reduce(const Invocation& call) {
   Array y = zeros(call.result);
   const Array& x = *call.inputs[0];
   const double weight = reduced_weight(call);
-  broadcast(x.shape, kept_shape(call), [&](std::size_t from, std::size_t to) {
-    y.values[to] += x.values[from] * weight;
-  });
+  broadcast(x.shape, kept_shape(call),
+            [&](std::size_t from, std::size_t to) { y.values[to] += x.values[from] * weight; });
   return y;
 }
 
@@ -266,9 +265,9 @@ void each_affine(const Invocation& call, const Visit& visit) {
 Array batch_norm(const Invocation& call) {
   Array y = zeros(call.result);
   each_affine(call, [&](std::size_t i, const Affine& a) {
-    y.values[i] = (call.inputs[0]->values[i] - a.mean) * a.factor *
-                      call.inputs[1]->values[a.channel] +
-                  call.inputs[2]->values[a.channel];
+    y.values[i] =
+        (call.inputs[0]->values[i] - a.mean) * a.factor * call.inputs[1]->values[a.channel] +
+        call.inputs[2]->values[a.channel];
   });
   return y;
 }

@@ -18,8 +18,8 @@ Visit same_order(const Array& input) {
   return pairs;
 }
 
-// Pairs of offsets where result and input positions agree; `source` maps a position along an axis of
-// the result to one of the input.
+// Pairs of offsets where result and input positions agree; `source` maps a position along an axis
+// of the result to one of the input.
 template <typename Source>
 Visit by_axes(const Frame& result, const Frame& input, const Source& source) {
   std::vector<Indices> places;
@@ -161,10 +161,9 @@ std::size_t operands(const Invocation& call) {
 }  // namespace
 
 bool moves_elements(const std::string& type) {
-  constexpr std::string_view kTypes[] = {"Transpose", "Concat",   "Slice",   "Split",
-                                         "Expand",    "Gather",   "Reshape", "Flatten",
-                                         "Squeeze",   "Unsqueeze", "Identity", "Dropout",
-                                         "Cast"};
+  constexpr std::string_view kTypes[] = {"Transpose", "Concat",  "Slice",   "Split",   "Expand",
+                                         "Gather",    "Reshape", "Flatten", "Squeeze", "Unsqueeze",
+                                         "Identity",  "Dropout", "Cast"};
   return std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes);
 }
 

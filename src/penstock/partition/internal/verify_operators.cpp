@@ -36,9 +36,8 @@ std::vector<std::int64_t> Invocation::listed(const std::string& attribute,
 }
 
 std::size_t Invocation::axis(std::int64_t from_either_end, std::size_t rank) const {
-  return static_cast<std::size_t>(from_either_end < 0
-                                      ? from_either_end + static_cast<std::int64_t>(rank)
-                                      : from_either_end);
+  return static_cast<std::size_t>(
+      from_either_end < 0 ? from_either_end + static_cast<std::int64_t>(rank) : from_either_end);
 }
 
 bool executable(const model::Graph& graph, const model::Operator& op) {
@@ -50,8 +49,8 @@ bool executable(const model::Graph& graph, const model::Operator& op) {
   const bool flat_map = rank(0) == 3 || rank(0) == 4;
   if (op.type == "Conv") return flat_map;
   if (op.type == "MaxPool" || op.type == "AveragePool") {
-    const auto outputs = std::count_if(op.outputs.begin(), op.outputs.end(),
-                                       [](int tensor) { return tensor >= 0; });
+    const auto outputs =
+        std::count_if(op.outputs.begin(), op.outputs.end(), [](int tensor) { return tensor >= 0; });
     return flat_map && outputs == 1;
   }
   if (op.type == "GlobalAveragePool" || op.type == "GlobalMaxPool") return flat_map;
@@ -60,11 +59,10 @@ bool executable(const model::Graph& graph, const model::Operator& op) {
 }
 
 bool linear(const model::Operator& op) {
-  constexpr std::string_view kTypes[] = {"Conv",    "Gemm",      "MatMul",   "Gather",
-                                         "Add",     "Sub",       "Sum",      "Mul",
-                                         "Neg",     "Transpose", "Reshape",  "Flatten",
-                                         "Squeeze", "Unsqueeze", "Identity", "Dropout",
-                                         "Cast",    "BatchNormalization"};
+  constexpr std::string_view kTypes[] = {
+      "Conv",    "Gemm",      "MatMul",   "Gather",    "Add",     "Sub",
+      "Sum",     "Mul",       "Neg",      "Transpose", "Reshape", "Flatten",
+      "Squeeze", "Unsqueeze", "Identity", "Dropout",   "Cast",    "BatchNormalization"};
   return std::find(std::begin(kTypes), std::end(kTypes), op.type) != std::end(kTypes);
 }
 

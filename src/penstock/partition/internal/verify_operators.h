@@ -1,4 +1,5 @@
-// Single operators in double precision, forward and backward, on whole tensors or on a worker's part.
+// Single operators in double precision, forward and backward, on whole tensors or on a worker's
+// part.
 #pragma once
 
 #include <string>

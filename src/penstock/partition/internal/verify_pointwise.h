@@ -1,4 +1,5 @@
-// Operators that work element by element, operands repeated along axes where they have one position.
+// Operators that work element by element, operands repeated along axes where they have one
+// position.
 #pragma once
 
 #include "penstock/partition/internal/verify_operators.h"

@@ -31,6 +31,9 @@ class Sketch {
   int parameter(model::Shape shape) {
     return tensor(std::move(shape), model::TensorKind::kParameter);
   }
+  int statistic(model::Shape shape) {
+    return tensor(std::move(shape), model::TensorKind::kStatistic);
+  }
   int constant(std::vector<std::int64_t> value) {
     const int id = tensor({static_cast<std::int64_t>(value.size())}, model::TensorKind::kConstant);
     graph_.tensors[index(id)].value = std::move(value);

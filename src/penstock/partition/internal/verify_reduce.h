@@ -1,0 +1,22 @@
+// A smaller graph of the same structure: fewer batch items, channels and pixels.
+#pragma once
+
+#include <cstdint>
+
+#include "penstock/core/result.h"
+#include "penstock/model/graph.h"
+
+namespace penstock::partition::internal {
+
+struct Reduction {
+  std::int64_t batch = 1;
+  std::int64_t channel_divisor = 1;  // of every layer's output channels that it divides
+  std::int64_t least_channels = 1;   // channels that may not go below this stay as they are
+  std::int64_t pixels = 0;           // of the input maps along each axis; 0: as they are
+};
+
+// Shapes are inferred anew from the operators; fails where the smaller sizes do not fit an
+// operator.
+Result<model::Graph> reduce_graph(const model::Graph& graph, const Reduction& reduction);
+
+}  // namespace penstock::partition::internal
