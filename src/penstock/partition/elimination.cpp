@@ -10,11 +10,17 @@
 namespace penstock::partition {
 namespace {
 
+using Costs = PairwiseProblem::Costs;
+
 // A table over `scope` (ascending variables), row-major, the last variable fastest.
 struct Factor {
   std::vector<int> scope;
-  std::vector<double> table;
+  Costs table;
 };
+
+Costs shared(std::vector<double> table) {
+  return std::make_shared<const std::vector<double>>(std::move(table));
+}
 
 struct Eliminated {
   int variable;
@@ -70,9 +76,9 @@ class Elimination {
     // Tables over the same scope add up.
     for (const int id : mentions_[factor.scope[0]]) {
       if (alive_[id] && factors_[id].scope == factor.scope) {
-        for (std::size_t i = 0; i < factor.table.size(); ++i) {
-          factors_[id].table[i] += factor.table[i];
-        }
+        std::vector<double> sum = *factors_[id].table;
+        for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += (*factor.table)[i];
+        factors_[id].table = shared(std::move(sum));
         return;
       }
     }
@@ -141,21 +147,21 @@ class Elimination {
         const bool has = f.scope[0] == w || f.scope[1] == w;
         if (!has) continue;
         if ((f.scope[0] == v) == v_first) return f.table;
-        return transposed(f.table, states(f.scope[0]), states(f.scope[1]));
+        return shared(transposed(*f.table, states(f.scope[0]), states(f.scope[1])));
       }
       PENSTOCK_CHECK(false);
-      return std::vector<double>();
+      return Costs();
     };
     std::vector<double> out;
     if (scope.size() == 1) {
       const std::vector<double> ones(states(v), 0.0);
-      min_plus(oriented(scope[0], false), unary_[v], ones, states(scope[0]), states(v), 1, out);
+      min_plus(*oriented(scope[0], false), unary_[v], ones, states(scope[0]), states(v), 1, out);
       for (std::size_t i = 0; i < out.size(); ++i) unary_[scope[0]][i] += out[i];
       return;
     }
-    min_plus(oriented(scope[0], false), unary_[v], oriented(scope[1], true), states(scope[0]),
+    min_plus(*oriented(scope[0], false), unary_[v], *oriented(scope[1], true), states(scope[0]),
              states(v), states(scope[1]), out);
-    add({scope, std::move(out)});
+    add({scope, shared(std::move(out))});
   }
 
   bool eliminate_general(int v, const std::vector<int>& scope, const std::vector<Factor>& factors) {
@@ -164,7 +170,7 @@ class Elimination {
       size *= states(w);
       if (size * states(v) > max_table_) return false;
     }
-    Factor made{scope, std::vector<double>(size, kForbidden)};
+    std::vector<double> made(size, kForbidden);
     std::vector<int> assignment(unary_.size(), 0);
     for (std::size_t index = 0; index < size; ++index) {
       std::size_t rest = index;
@@ -174,13 +180,13 @@ class Elimination {
       }
       for (std::size_t state = 0; state < states(v); ++state) {
         assignment[v] = static_cast<int>(state);
-        made.table[index] = std::min(made.table[index], value(v, factors, assignment));
+        made[index] = std::min(made[index], value(v, factors, assignment));
       }
     }
     if (scope.size() == 1) {
-      for (std::size_t i = 0; i < size; ++i) unary_[scope[0]][i] += made.table[i];
+      for (std::size_t i = 0; i < size; ++i) unary_[scope[0]][i] += made[i];
     } else {
-      add(std::move(made));
+      add({scope, shared(std::move(made))});
     }
     return true;
   }
@@ -191,7 +197,7 @@ class Elimination {
     for (const Factor& f : factors) {
       std::size_t index = 0;
       for (const int w : f.scope) index = index * states(w) + assignment[w];
-      sum += f.table[index];
+      sum += (*f.table)[index];
     }
     return sum;
   }
@@ -233,10 +239,14 @@ void PairwiseProblem::add_cost(int variable, int state, double cost) {
 }
 
 void PairwiseProblem::add_pair(int a, int b, std::vector<double> costs) {
+  add_pair(a, b, shared(std::move(costs)));
+}
+
+void PairwiseProblem::add_pair(int a, int b, Costs costs) {
   PENSTOCK_CHECK(a != b);
-  PENSTOCK_CHECK(costs.size() == unary_[a].size() * unary_[b].size());
+  PENSTOCK_CHECK(costs->size() == unary_[a].size() * unary_[b].size());
   if (a > b) {
-    costs = transposed(costs, unary_[a].size(), unary_[b].size());
+    costs = shared(transposed(*costs, unary_[a].size(), unary_[b].size()));
     std::swap(a, b);
   }
   pairs_.push_back({a, b, std::move(costs)});
@@ -246,7 +256,7 @@ double PairwiseProblem::cost(const std::vector<int>& states) const {
   double sum = 0;
   for (std::size_t v = 0; v < unary_.size(); ++v) sum += unary_[v][states[v]];
   for (const Pair& pair : pairs_) {
-    sum += pair.costs[states[pair.a] * unary_[pair.b].size() + states[pair.b]];
+    sum += (*pair.costs)[states[pair.a] * unary_[pair.b].size() + states[pair.b]];
   }
   return sum;
 }
@@ -284,7 +294,7 @@ Assignment PairwiseProblem::descend() const {
           const bool first = pair->a == static_cast<int>(v);
           const int row = first ? state : result.states[pair->a];
           const int column = first ? result.states[pair->b] : state;
-          sum += pair->costs[row * unary_[pair->b].size() + column];
+          sum += (*pair->costs)[row * unary_[pair->b].size() + column];
         }
         return sum;
       };

@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <limits>
+#include <memory>
 #include <vector>
 
 namespace penstock::partition {
@@ -36,6 +37,9 @@ class PairwiseProblem {
   // `costs` has one row for each state of `a` and one column for each state of `b`; a != b. Tables
   // of the same pair add up.
   void add_pair(int a, int b, std::vector<double> costs);
+  // The same for a table that several pairs share.
+  using Costs = std::shared_ptr<const std::vector<double>>;
+  void add_pair(int a, int b, Costs costs);
 
   int variables() const { return static_cast<int>(unary_.size()); }
   int states(int variable) const { return static_cast<int>(unary_[variable].size()); }
@@ -48,8 +52,8 @@ class PairwiseProblem {
 
   struct Pair {
     int a;
-    int b;                      // a < b
-    std::vector<double> costs;  // one row for each state of a
+    int b;        // a < b
+    Costs costs;  // one row for each state of a
   };
   const std::vector<double>& costs(int variable) const { return unary_[variable]; }
   const std::vector<Pair>& pairs() const { return pairs_; }

@@ -340,7 +340,7 @@ class MeshPlanner {
         costs.push_back(seconds);
       }
     }
-    made_.push_back(std::move(costs));
+    made_.push_back(std::make_shared<const std::vector<double>>(std::move(costs)));
     known_[key] = static_cast<int>(made_.size()) - 1;
     return known_[key];
   }
@@ -362,7 +362,7 @@ class MeshPlanner {
   std::vector<std::vector<double>> seconds_;
   std::vector<std::vector<double>> bytes_;
   std::map<Key, int> known_;
-  std::vector<std::vector<double>> made_;
+  std::vector<PairwiseProblem::Costs> made_;
   std::vector<int> tables_;  // by edge, into made_
 };
 

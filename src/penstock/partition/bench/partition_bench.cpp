@@ -139,7 +139,7 @@ std::string toulbar_text(const PairwiseProblem& problem) {
   int e = 0;
   for (const auto& pair : problem.pairs()) {
     std::vector<double> ms;
-    for (const double cost : pair.costs) ms.push_back(1e3 * cost);
+    for (const double cost : *pair.costs) ms.push_back(1e3 * cost);
     functions += fmt::format(",\n\"e{}\": {{\"scope\": [\"v{}\", \"v{}\"], \"costs\": [{:.9f}]}}",
                              e++, pair.a, pair.b, fmt::join(ms, ", "));
   }
@@ -170,7 +170,7 @@ std::string glpk_text(const PairwiseProblem& problem) {
       std::string row;
       for (int j = 0; j < columns; ++j) {
         objective +=
-            fmt::format(" + {:.9f} y{}_{}_{}\n", 1e3 * pair.costs[i * columns + j], e, i, j);
+            fmt::format(" + {:.9f} y{}_{}_{}\n", 1e3 * (*pair.costs)[i * columns + j], e, i, j);
         row += fmt::format(" + y{}_{}_{}\n", e, i, j);
       }
       rows += row + fmt::format(" - x{}_{} = 0\n", pair.a, i);
