@@ -132,7 +132,9 @@ DeviceTree build_tree(const hardware::Array& array) {
 
 DeviceTree build_group_tree(const hardware::Array& array) {
   PENSTOCK_CHECK(!array.groups.empty());
-  return Builder(array, true).build();
+  DeviceTree tree = Builder(array, true).build();
+  tree.of_groups = true;
+  return tree;
 }
 
 int DeviceTree::levels() const { return depth(*this, 0); }

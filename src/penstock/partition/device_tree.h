@@ -28,6 +28,7 @@ struct TreeNode {
 
 struct DeviceTree {
   std::vector<TreeNode> nodes;  // nodes[0] is the root
+  bool of_groups = false;       // every leaf is a group for the mesh planner, be it of one device
   int levels() const;           // the longest path of splits
 };
 

@@ -100,7 +100,7 @@ class TreePlanner {
   SubPlan plan_below(int index, const std::vector<Extent>& extents) {
     const TreeNode& node = tree_.nodes[index];
     SubPlan best;
-    if (node.leaf() && node.devices > 1) return plan_group(index, extents);
+    if (node.leaf() && (node.devices > 1 || tree_.of_groups)) return plan_group(index, extents);
     if (node.leaf()) {
       best.phases = leaf_phases(network_, extents, node, options_);
       best.price = options_.memory_price * memory_on_device(network_, extents, options_);
@@ -116,7 +116,8 @@ class TreePlanner {
   SubPlan plan_group(int index, const std::vector<Extent>& extents) {
     const TreeNode& node = tree_.nodes[index];
     const hardware::DeviceGroup& group = array_.groups[node.group];
-    MeshPlan mesh = best_mesh(network_, extents, group, node.devices / 2, node.devices, mesh_);
+    const int least = std::max(1, node.devices / 2);
+    MeshPlan mesh = best_mesh(network_, extents, group, least, node.devices, mesh_);
     const MeshCost cost =
         evaluate_mesh(network_, extents, MeshSpace(group, mesh.devices), mesh, mesh_);
     SubPlan plan;

@@ -66,6 +66,24 @@ TEST(PartitionTest, OnSlowLinksTheBestSubsetIsOneDevice) {
   EXPECT_EQ(find(*result, "best").step, find(*result, "one-device").step);
 }
 
+TEST(PartitionTest, AGroupOfOneDeviceIsHeldToItsMemoryBandwidthAndLaunchesToo) {
+  const Network network = zoo_network("resnet18", 64);
+  Array alone = array_of({device_group("a", 1, 1e12, 1e9)});
+  alone.groups[0].memory_bandwidth = Bandwidth(1e9);
+  alone.groups[0].launch = Seconds(1e-3);
+  const auto result = partition_network(network, alone, in_mode(Mode::kMesh));
+  ASSERT_TRUE(result.has_value()) << result.error().text();
+  for (const StrategyResult& s : result->strategies) {
+    EXPECT_EQ(s.step, find(*result, "one-device").step) << s.name;
+  }
+  Array pair = array_of({device_group("a", 1, 1e12, 1e9), device_group("b", 1, 1e12, 1e9)});
+  const auto swift = partition_network(network, pair, in_mode(Mode::kMesh));
+  for (auto& g : pair.groups) g.memory_bandwidth = Bandwidth(1e9);
+  const auto bound = partition_network(network, pair, in_mode(Mode::kMesh));
+  ASSERT_TRUE(swift.has_value() && bound.has_value());
+  EXPECT_GT(find(*bound, "mesh").step, 1.5 * find(*swift, "mesh").step);
+}
+
 TEST(PartitionTest, APlanIsTheSameTextAfterReadingIt) {
   const Network network = zoo_network("resnet18", 64);
   for (const Mode mode : {Mode::kPaper, Mode::kFused, Mode::kMesh}) {
