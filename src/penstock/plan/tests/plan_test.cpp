@@ -77,6 +77,19 @@ TEST(PlanTest, OneDeviceTakesTheRooflineTimeOfItsLayers) {
   EXPECT_LT(plan.candidates[0].evaluation->best.step.value(), 3 * least);
 }
 
+TEST(PlanTest, EveryFleetTakesTheBestOfItsStrategiesAndASingleDeviceHasButOne) {
+  const Plan plan = planned(vgg16_job());
+  for (const Candidate& candidate : plan.candidates) {
+    const Evaluation& evaluation = *candidate.evaluation;
+    for (const StrategyTime& strategy : evaluation.strategies) {
+      EXPECT_GE(strategy.step, evaluation.best.step) << candidate.name << " " << strategy.name;
+      if (candidate.devices() == 1) {
+        EXPECT_DOUBLE_EQ(strategy.step.value(), evaluation.best.step.value());
+      }
+    }
+  }
+}
+
 TEST(PlanTest, TwoNodesAtLinearPriceNeverBeatTheSingleNode) {
   PlanSpec spec = vgg16_job();
   spec.fleets.instances = {"p3.8xlarge", "p3.16xlarge"};
