@@ -18,8 +18,11 @@ namespace {
 constexpr std::int64_t kSmallElements = 1 << 20;
 constexpr std::int64_t kSmallMacs = 1 << 29;
 
+// A few seconds on one core. Beyond, shares are kept less closely rather than more channels run.
+constexpr std::int64_t kManyMacs = 2'000'000'000;
+
 // A deviation from the plan's ratio that still counts as the same ratio.
-constexpr double kClose = 0.1;
+constexpr double kClose = 0.2;
 
 enum class Dimension { kRows, kIn, kOut };
 constexpr Dimension kDimensions[] = {Dimension::kRows, Dimension::kIn, Dimension::kOut};
@@ -110,6 +113,8 @@ class Fitting {
     if (whole < least + rest) return note(dimension, INFINITY);
     const double wanted = std::floor(whole * share + 0.5);
     const double first = std::clamp(wanted, least, whole - rest);
+    // Plans in whole items have the items they need; only the paper's shares are of any size.
+    if (first != wanted && plan_.mode != Mode::kPaper) return note(dimension, INFINITY);
     note(dimension, std::abs(first / whole - share) / std::min(share, 1 - share));
     // A split into equal halves is one for all its positions in the tree.
     if (first == wanted || node.equal_halves()) return;
@@ -199,7 +204,8 @@ std::int64_t smallest_batch(const Network& network, const PartitionPlan& plan) {
   std::int64_t found = 0;
   for (const std::int64_t batch : batches(network.batch)) {
     const double off = Fitting(network, plan).fit(batch).rows;
-    if (off < 1e-9) return found > 0 && batch > 8 * found ? found : batch;
+    if (off < 1e-9)
+      return found > 0 && batch > std::max<std::int64_t>(100, 2 * found) ? found : batch;
     if (off <= close && found == 0) found = batch;
   }
   return found > 0 ? found : network.batch;
@@ -228,14 +234,22 @@ Result<Problem> smaller_problem(const model::Graph& graph, const Network& networ
       continue;
     }
     Result<Network> lowered = lower(*reduced);
-    if (!lowered || !same_structure(*lowered, network) || !allows(*lowered, plan)) continue;
+    if (!lowered || !same_structure(*lowered, network) || !allows(*lowered, plan)) {
+      last = core::negative(
+                 graph.source,
+                 fmt::format("a smaller problem than batch {} has another structure", graph.batch),
+                 "verify the network at a batch small enough to run as it is")
+                 .value();
+      continue;
+    }
     Fitting fitting(*lowered, plan);
     const double off = fitting.fit(batch).columns;
     Problem problem{*std::move(reduced), {}, fitting.take(), 0, !small, fitting.raised()};
     problem.network = *std::move(lowered);
     problem.elements = total_elements(problem.graph);
     if (problem.elements > max_elements) break;
-    if (off < least || (small && !best)) {
+    if (best && std::isfinite(least) && problem.graph.macs() > kManyMacs) break;
+    if (off < least || least == INFINITY) {
       least = off;
       best = std::move(problem);
     }

@@ -51,8 +51,9 @@ class Shrinking {
   }
 
   std::int64_t channels(std::int64_t size) const {
-    const std::int64_t d = reduction_.channel_divisor;
-    return size % d == 0 && size / d >= reduction_.least_channels ? size / d : size;
+    std::int64_t d = reduction_.channel_divisor;
+    while (d > 1 && (size % d != 0 || size / d < reduction_.least_channels)) d /= 2;
+    return size / d;
   }
 
   void shrink_input(int tensor) {
@@ -386,6 +387,7 @@ class Shrinking {
 
   void count_parameters() {
     for (model::Operator& op : small_.operators) {
+      if (op.macs > 0) op.macs = macs_of(op);
       if (op.parameters == 0) continue;
       op.parameters = 0;
       for (const int input : op.inputs) {
@@ -393,6 +395,27 @@ class Shrinking {
         op.parameters += model::elements(small_.tensors[at(input)].shape);
       }
     }
+  }
+
+  // Products scale with their result and with what each element of it sums over; nothing else has
+  // enough of them to matter.
+  std::int64_t macs_of(const model::Operator& op) const {
+    const auto size = [&](const model::Graph& graph, int tensor) {
+      return static_cast<double>(model::elements(graph.tensors[at(tensor)].shape));
+    };
+    double ratio = size(small_, op.outputs[0]) / size(graph_, op.outputs[0]);
+    if (op.type == "Conv") {
+      const double per_output = size(small_, op.inputs[1]) / size(graph_, op.inputs[1]);
+      ratio *= per_output * static_cast<double>(graph_.tensors[at(op.inputs[1])].shape[0]) /
+               static_cast<double>(small_.tensors[at(op.inputs[1])].shape[0]);
+    } else if (op.inputs.size() > 1 && op.inputs[0] >= 0) {
+      const std::size_t axis =
+          op.integer("transA", 0) != 0 ? 0 : graph_.tensors[at(op.inputs[0])].shape.size() - 1;
+      ratio *= static_cast<double>(small_.tensors[at(op.inputs[0])].shape[axis]) /
+               static_cast<double>(graph_.tensors[at(op.inputs[0])].shape[axis]);
+    }
+    return std::max<std::int64_t>(1,
+                                  static_cast<std::int64_t>(static_cast<double>(op.macs) * ratio));
   }
 
   const model::Graph& graph_;

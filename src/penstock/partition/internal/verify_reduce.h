@@ -10,9 +10,11 @@ namespace penstock::partition::internal {
 
 struct Reduction {
   std::int64_t batch = 1;
-  std::int64_t channel_divisor = 1;  // of every layer's output channels that it divides
-  std::int64_t least_channels = 1;   // channels that may not go below this stay as they are
-  std::int64_t pixels = 0;           // of the input maps along each axis; 0: as they are
+  // A power of two: every layer's output channels are divided by it, or by as many twos of it as
+  // divide them and leave `least_channels`.
+  std::int64_t channel_divisor = 1;
+  std::int64_t least_channels = 1;
+  std::int64_t pixels = 0;  // of the input maps along each axis; 0: as they are
 };
 
 // Shapes are inferred anew from the operators; fails where the smaller sizes do not fit an

@@ -29,9 +29,9 @@ int strided(Sketch& sketch, int x, std::int64_t out) {
                    model::elements(result) * in[1] * 9);
 }
 
-model::Graph two_linear() {
+model::Graph two_linear(const char* activation = "Relu") {
   Sketch sketch(kWide);
-  const int hidden = sketch.follow("Relu", sketch.linear(sketch.input({kWide, kWide}), kWide));
+  const int hidden = sketch.follow(activation, sketch.linear(sketch.input({kWide, kWide}), kWide));
   return sketch.graph({sketch.linear(hidden, kWide)});
 }
 
@@ -45,12 +45,10 @@ model::Graph two_convolutions() {
 model::Graph convolution_pool_linear() {
   Sketch sketch(kWide);
   const int conv =
-      sketch.follow("Tanh", strided(sketch, sketch.input({kWide, kWide, 7, 5}), kWide));
-  const int pool = sketch.op("MaxPool", {conv}, {kWide, kWide, 2, 2},
-                             {{"kernel_shape", Integers{3, 2}},
-                              {"strides", Integers{2, 2}},
-                              {"pads", Integers{1, 0, 0, 1}}});
-  const int flat = sketch.op("Flatten", {pool}, {kWide, kWide * 4}, {{"axis", 1L}});
+      sketch.follow("Tanh", strided(sketch, sketch.input({kWide, kWide, 3, 4}), kWide));
+  const int pool = sketch.op("MaxPool", {conv}, {kWide, kWide, 2, 1},
+                             {{"kernel_shape", Integers{2, 2}}, {"pads", Integers{0, 0, 1, 0}}});
+  const int flat = sketch.op("Flatten", {pool}, {kWide, kWide * 2}, {{"axis", 1L}});
   return sketch.graph({sketch.linear(flat, kWide)});
 }
 
@@ -116,11 +114,11 @@ void expect_all_pairs_hold(const model::Graph& graph, const std::vector<std::uin
 
 TEST(VerifyTest, HoldsForAllPairsOfTypesOfLinearLayers) { expect_all_pairs_hold(two_linear(), {}); }
 
-TEST(VerifyTest, HoldsForAllPairsOfTypesOfStridedConvolutions) {
+TEST(VerifySlowTest, HoldsForAllPairsOfTypesOfStridedConvolutions) {
   expect_all_pairs_hold(two_convolutions(), {});
 }
 
-TEST(VerifyTest, HoldsForAllPairsOfTypesAcrossAPool) {
+TEST(VerifySlowTest, HoldsForAllPairsOfTypesAcrossAPool) {
   for (const Layout layout : {Layout::kRows, Layout::kColumns, Layout::kReplicated}) {
     SCOPED_TRACE(layout_letter(layout));
     expect_all_pairs_hold(convolution_pool_linear(), {code(layout)});
@@ -202,13 +200,13 @@ TEST(VerifyTest, HoldsForResidualBlocksInRandomStates) {
 TEST(VerifyTest, HoldsForTreesOfRandomStates) {
   core::RandomStream random(4, "trees");
   const model::Graph graphs[] = {residual(16, 32), convolution_pool_linear(), two_linear()};
-  for (int trial = 0; trial < 36; ++trial) {
+  for (int trial = 0; trial < 24; ++trial) {
     SCOPED_TRACE(trial);
     const model::Graph& graph = graphs[trial % 3];
     const Network network = *lower(graph);
     const Table table = trial % 2 == 0 ? Table::kClassic : Table::kFused;
     PartitionPlan plan = tree_plan(table, trial % 4 < 2 ? 4 : 8);
-    if (trial >= 18) {
+    if (trial >= 12) {
       // Unlike groups: the two sides have their own states and depths.
       plan.array = array_of({device_group("a", 2, 1e12, 1e9), device_group("b", 4, 1e12, 1e9)});
       plan.tree.splits.assign(plan.device_tree().nodes.size(), {});
@@ -285,7 +283,7 @@ TEST(VerifyTest, HoldsForMeshesOfRandomStates) {
   // Rows and channels that the devices do not divide.
   const model::Graph graphs[] = {residual(11, 13), grouped(9, 24, 12), residual(16, 24)};
   for (const int devices : {2, 3, 4, 6, 8, 12}) {
-    for (int trial = 0; trial < 12; ++trial) {
+    for (int trial = 0; trial < 8; ++trial) {
       SCOPED_TRACE(fmt::format("{} devices, trial {}", devices, trial));
       const model::Graph& graph = graphs[trial % 3];
       const Network network = *lower(graph);
@@ -347,7 +345,7 @@ PartitionPlan planned(const Network& network, Mode mode,
   return {};
 }
 
-TEST(VerifyTest, HoldsForThePlansOfRealNetworksOnASmallerProblem) {
+TEST(VerifySlowTest, HoldsForThePlansOfRealNetworksOnASmallerProblem) {
   for (const char* name : {"lenet", "alexnet", "resnet18"}) {
     const model::Graph graph = *model::zoo(name, 512);
     const Network network = *lower(graph);
@@ -363,21 +361,25 @@ TEST(VerifyTest, HoldsForThePlansOfRealNetworksOnASmallerProblem) {
 }
 
 TEST(VerifyTest, CatchesOneLostElement) {
-  const model::Graph graph = two_linear();
+  // Every element matters; a lost zero would only show in the count.
+  const model::Graph graph = two_linear("Tanh");
   const Network network = *lower(graph);
-  for (const PartitionPlan& plan :
-       {pair_plan(Table::kFused, {code(Type::kBatch), code(Type::kIn)}, 0.3),
-        pair_plan(Table::kClassic, {code(Type::kOut), code(Type::kOut)}, 0.3)}) {
-    VerifyOptions options;
-    options.lose_element = 1234;
-    const VerifyReport report = *verify_plan(graph, network, plan, options);
-    EXPECT_FALSE(report.ok);
-    EXPECT_GT(std::max(report.output_error, report.gradient_error), options.tolerance);
-    bool short_of_one = false;
-    for (const auto& worker : report.workers) {
-      if (worker.predicted_bytes - worker.received_bytes == 2) short_of_one = true;
+  const PartitionPlan plans[] = {
+      pair_plan(Table::kFused, {code(Type::kIn), code(Type::kOut)}, 0.3),
+      pair_plan(Table::kClassic, {code(Type::kOut), code(Type::kBatch)}, 0.3)};
+  for (const PartitionPlan& plan : plans) {
+    for (const std::int64_t lost : {0, 1234, 15000}) {
+      SCOPED_TRACE(lost);
+      VerifyOptions options;
+      options.lose_element = lost;
+      const VerifyReport report = *verify_plan(graph, network, plan, options);
+      EXPECT_FALSE(report.ok);
+      EXPECT_GT(std::max(report.output_error, report.gradient_error), options.tolerance);
+      std::int64_t missing = 0;
+      for (const auto& worker : report.workers)
+        missing += worker.predicted_bytes - worker.received_bytes;
+      EXPECT_EQ(missing, 2) << text_of(report);
     }
-    EXPECT_TRUE(short_of_one) << text_of(report);
   }
 }
 
