@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -59,32 +60,34 @@ Halving halving(const Node& node, int state) {
   }
 }
 
-// One axis of three states to three, over a contiguous suffix: the whole cost of the method. Only
-// additions and minima run in the inner loop, so every width of vector gives the same bits.
-PENSTOCK_WIDE void contract_suffix(const double* in, double* out, const double* weights,
-                                   std::size_t suffix) {
-  const double* a = in;
-  const double* b = in + suffix;
-  const double* c = in + 2 * suffix;
-  for (std::size_t t = 0; t < 3; ++t) {
-    const double wa = weights[t];
-    const double wb = weights[3 + t];
-    const double wc = weights[6 + t];
-    double* target = out + t * suffix;
-    for (std::size_t s = 0; s < suffix; ++s) {
-      const double x = a[s] + wa;
-      const double y = b[s] + wb;
-      const double z = c[s] + wc;
-      const double xy = x < y ? x : y;
-      target[s] = xy < z ? xy : z;
+// Suffixes are powers of three. Loops over them are rounded up to whole vectors of four: what is
+// written past a suffix is overwritten by the next one, and buffers end in three spare elements.
+constexpr std::size_t kSpare = 3;
+
+// One axis of three states to three, over contiguous suffixes: most of the method's cost.
+PENSTOCK_WIDE void contract_suffix(const double* __restrict in, double* __restrict out,
+                                   const double* fractions, double moved, const double* scale,
+                                   std::size_t prefixes, std::size_t suffix) {
+  const std::size_t padded = (suffix + kSpare) / (kSpare + 1) * (kSpare + 1);
+  for (std::size_t k = 0; k < prefixes; ++k, in += 3 * suffix) {
+    const double local = moved * scale[k];
+    for (std::size_t t = 0; t < 3; ++t, out += suffix) {
+      const double wa = local * fractions[t];
+      const double wb = local * fractions[3 + t];
+      const double wc = local * fractions[6 + t];
+      for (std::size_t s = 0; s < padded; ++s) {
+        const double x = in[s] + wa;
+        const double y = in[suffix + s] + wb;
+        const double z = in[2 * suffix + s] + wc;
+        const double xy = x < y ? x : y;
+        out[s] = xy < z ? xy : z;
+      }
     }
   }
 }
 
-// The two shortest suffixes fill a vector of four with three lanes: each store's fourth lane is
-// overwritten by the next, so that buffers end in one spare element.
+// The two shortest suffixes fill a vector of four with three lanes.
 using Lanes = double __attribute__((vector_size(32)));
-constexpr std::size_t kSpare = 1;
 
 PENSTOCK_WIDE void contract_last(const double* in, double* out, const double* fractions,
                                  double moved, const double* scale, std::size_t prefixes) {
@@ -137,24 +140,30 @@ PENSTOCK_WIDE void grow_three(const double* in, double* out, std::size_t count,
   }
 }
 
+// target = min(target, source + weight)
+PENSTOCK_WIDE void lower_by(double weight, const double* source, double* target,
+                            std::size_t count) {
+  for (std::size_t s = 0; s < count; ++s) {
+    const double sum = source[s] + weight;
+    target[s] = sum < target[s] ? sum : target[s];
+  }
+}
+
 // out = costs + work * scale (+ before)
 PENSTOCK_WIDE void sum_up(const double* costs, const double* scale, double work,
                           const double* before, double* out, std::size_t count) {
-  for (std::size_t k = 0; k < count; ++k) out[k] = costs[k] + work * scale[k];
-  if (before == nullptr) return;
-  for (std::size_t k = 0; k < count; ++k) out[k] += before[k];
+  if (before == nullptr) {
+    for (std::size_t k = 0; k < count; ++k) out[k] = costs[k] + work * scale[k];
+  } else {
+    for (std::size_t k = 0; k < count; ++k) out[k] = costs[k] + work * scale[k] + before[k];
+  }
 }
 
 void contract_three(const double* in, double* out, const double* fractions, double moved,
                     const double* scale, std::size_t prefixes, std::size_t suffix) {
   if (suffix == 1) return contract_last(in, out, fractions, moved, scale, prefixes);
   if (suffix == 3) return contract_last_but_one(in, out, fractions, moved, scale, prefixes);
-  double weights[9];
-  for (std::size_t k = 0; k < prefixes; ++k) {
-    const double local = moved * scale[k];
-    for (int f = 0; f < 9; ++f) weights[f] = local * fractions[f];
-    contract_suffix(in + k * 3 * suffix, out + k * 3 * suffix, weights, suffix);
-  }
+  contract_suffix(in, out, fractions, moved, scale, prefixes, suffix);
 }
 
 // What is left of a node's dimensions after some levels.
@@ -197,10 +206,11 @@ class JointChain {
     for (std::size_t i = 0; i < chain_.size(); ++i) {
       node_costs(i);
       if (i > 0) contract(i);
-      values_[i].resize(size_of(i) + kSpare, kForbidden);
+      values_[i] = std::make_unique_for_overwrite<double[]>(size_of(i) + kSpare);
+      std::fill_n(values_[i].get() + size_of(i), kSpare, kForbidden);
       const double work = 6.0 * static_cast<double>(chain_[i].node->macs) / rate_;
       sum_up(costs_.data(), chain_[i].scales->work.data(), work, i > 0 ? current_.data() : nullptr,
-             values_[i].data(), size_of(i));
+             values_[i].get(), size_of(i));
     }
     return trace_back();
   }
@@ -371,7 +381,7 @@ class JointChain {
     const std::size_t from = states(i - 1);
     const std::size_t to = states(i);
     const std::vector<double> fractions = edge_fractions(i);
-    const double* source = values_[i - 1].data();
+    const double* source = values_[i - 1].get();
     for (std::size_t h = 0; h < seconds_.size(); ++h) {
       const std::size_t suffix = power(from, levels_ - static_cast<int>(h) - 1);
       const std::vector<double>& scale = chain_[i].scales->moved[h];
@@ -411,7 +421,10 @@ class JointChain {
     const std::size_t from = states(i - 1);
     const std::size_t to = states(i);
     const std::vector<double> fractions = edge_fractions(i);
-    std::vector<std::vector<double>> stages = {values_[i - 1]};
+    std::vector<std::vector<double>> stages;
+    const auto stage = [&](std::size_t h) {
+      return h == 0 ? values_[i - 1].get() : stages[h - 1].data();
+    };
     std::vector<double> moved;
     Left left;
     for (int h = 0; h < levels_; ++h) {
@@ -421,9 +434,7 @@ class JointChain {
       std::vector<double> next(suffix, kForbidden);
       for (std::size_t p = 0; p < from; ++p) {
         const double w = moved.back() * fractions[p * to + target[static_cast<std::size_t>(h)]];
-        for (std::size_t s = 0; s < suffix; ++s) {
-          next[s] = std::min(next[s], stages.back()[p * suffix + s] + w);
-        }
+        lower_by(w, stage(static_cast<std::size_t>(h)) + p * suffix, next.data(), suffix);
       }
       stages.push_back(std::move(next));
       left = left.halved(
@@ -437,7 +448,7 @@ class JointChain {
       for (std::size_t p = 0; p < from; ++p) {
         const double w = moved[static_cast<std::size_t>(h)] *
                          fractions[p * to + target[static_cast<std::size_t>(h)]];
-        const double sum = stages[static_cast<std::size_t>(h)][p * suffix + index] + w;
+        const double sum = stage(static_cast<std::size_t>(h))[p * suffix + index] + w;
         if (sum < best) {
           best = sum;
           chosen[static_cast<std::size_t>(h)] = p;
@@ -450,9 +461,8 @@ class JointChain {
 
   JointPlan trace_back() const {
     const std::size_t last = chain_.size() - 1;
-    const std::vector<double>& value = values_[last];
-    std::size_t index =
-        static_cast<std::size_t>(std::min_element(value.begin(), value.end()) - value.begin());
+    const double* value = values_[last].get();
+    auto index = static_cast<std::size_t>(std::min_element(value, value + size_of(last)) - value);
     JointPlan plan;
     plan.step = Seconds(value[index]);
     std::vector<std::size_t> digits(static_cast<std::size_t>(levels_));
@@ -482,8 +492,8 @@ class JointChain {
   std::map<std::pair<bool, Choices>, Scales> scales_;  // by kind and choices of a node
   std::vector<int> order_;                             // network nodes along the chain
   std::vector<Link> chain_;
-  std::vector<std::vector<double>> values_;  // best cost up to a node, by its state vector
-  std::vector<double> costs_;                // buffers of the pass over one node
+  std::vector<std::unique_ptr<double[]>> values_;  // best cost up to a node, by its state vector
+  std::vector<double> costs_;                      // buffers of the pass over one node
   std::vector<double> current_;
   std::vector<double> spare_;
 };

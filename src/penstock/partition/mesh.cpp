@@ -391,7 +391,7 @@ namespace {
 bool is_round(int devices) {
   int odd = devices;
   while (odd > 0 && odd % 2 == 0) odd /= 2;
-  return devices <= 16 || odd < 8;
+  return devices <= 16 || odd < 4;
 }
 
 }  // namespace

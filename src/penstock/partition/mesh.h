@@ -107,7 +107,7 @@ class MeshSpace {
 MeshPlan plan_mesh(const Network& network, const std::vector<Extent>& extents,
                    const MeshSpace& space, const MeshOptions& options);
 // The same over the best number of devices between `least` and `most`, if options.may_idle, else
-// over `most`. Sizes above 16 are tried where they have at most three significant bits, so that a
+// over `most`. Sizes above 16 are tried where they have at most two significant bits, so that a
 // further device never takes a size away. A plan that does not fit the devices' memory loses to one
 // that does. Without states if it cannot beat `limit` and that plan fits, which only a lower bound
 // tells: a plan that is returned may still be slower.
