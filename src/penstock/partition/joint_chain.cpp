@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstring>
 #include <map>
-#include <memory>
 #include <optional>
 #include <utility>
 
@@ -202,20 +201,30 @@ class JointChain {
   }
 
   JointPlan run() {
-    values_.resize(chain_.size());
+    std::size_t total = 0;
+    for (std::size_t i = 0; i < chain_.size(); ++i) total += size_of(i) + kSpare;
+    double* next = arena(total);
     for (std::size_t i = 0; i < chain_.size(); ++i) {
       node_costs(i);
       if (i > 0) contract(i);
-      values_[i] = std::make_unique_for_overwrite<double[]>(size_of(i) + kSpare);
-      std::fill_n(values_[i].get() + size_of(i), kSpare, kForbidden);
+      values_.push_back(next);
+      next += size_of(i) + kSpare;
+      std::fill_n(values_[i] + size_of(i), kSpare, kForbidden);
       const double work = 6.0 * static_cast<double>(chain_[i].node->macs) / rate_;
       sum_up(costs_.data(), chain_[i].scales->work.data(), work, i > 0 ? current_.data() : nullptr,
-             values_[i].get(), size_of(i));
+             values_[i], size_of(i));
     }
     return trace_back();
   }
 
  private:
+  // At least `size` numbers, kept from call to call: fresh pages would cost as much as the method.
+  static double* arena(std::size_t size) {
+    thread_local std::vector<double> numbers;
+    if (numbers.size() < size) numbers.resize(size);
+    return numbers.data();
+  }
+
   void collect_chain() {
     int v = 0;
     while (v < static_cast<int>(network_.nodes.size()) && !network_.nodes[v].in_edges.empty()) ++v;
@@ -381,7 +390,7 @@ class JointChain {
     const std::size_t from = states(i - 1);
     const std::size_t to = states(i);
     const std::vector<double> fractions = edge_fractions(i);
-    const double* source = values_[i - 1].get();
+    const double* source = values_[i - 1];
     for (std::size_t h = 0; h < seconds_.size(); ++h) {
       const std::size_t suffix = power(from, levels_ - static_cast<int>(h) - 1);
       const std::vector<double>& scale = chain_[i].scales->moved[h];
@@ -423,7 +432,7 @@ class JointChain {
     const std::vector<double> fractions = edge_fractions(i);
     std::vector<std::vector<double>> stages;
     const auto stage = [&](std::size_t h) {
-      return h == 0 ? values_[i - 1].get() : stages[h - 1].data();
+      return h == 0 ? values_[i - 1] : stages[h - 1].data();
     };
     std::vector<double> moved;
     Left left;
@@ -461,7 +470,7 @@ class JointChain {
 
   JointPlan trace_back() const {
     const std::size_t last = chain_.size() - 1;
-    const double* value = values_[last].get();
+    const double* value = values_[last];
     auto index = static_cast<std::size_t>(std::min_element(value, value + size_of(last)) - value);
     JointPlan plan;
     plan.step = Seconds(value[index]);
@@ -492,8 +501,8 @@ class JointChain {
   std::map<std::pair<bool, Choices>, Scales> scales_;  // by kind and choices of a node
   std::vector<int> order_;                             // network nodes along the chain
   std::vector<Link> chain_;
-  std::vector<std::unique_ptr<double[]>> values_;  // best cost up to a node, by its state vector
-  std::vector<double> costs_;                      // buffers of the pass over one node
+  std::vector<double*> values_;  // best cost up to a node, by its states
+  std::vector<double> costs_;    // buffers of the pass over one node
   std::vector<double> current_;
   std::vector<double> spare_;
 };
