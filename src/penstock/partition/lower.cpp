@@ -60,6 +60,9 @@ class Wiring {
     edge.from = from;
     edge.to = to;
     edge.elements = model::elements(data.shape);
+    const int channels = tracker_.placement(tensor).channels;
+    const std::int64_t own = channels >= 0 ? tracker_.grains(channels) : 1;
+    if (own != network_.nodes[at(to)].in_columns) edge.columns = own;
     edge.gradient = trained_[at(from)] && data.type == model::ElementType::kFloat;
     if (edge.gradient) trained_[at(to)] = true;
     const int index = static_cast<int>(network_.edges.size());

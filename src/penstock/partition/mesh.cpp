@@ -314,6 +314,7 @@ class MeshPlanner {
                   extent.in,
                   extent.out,
                   model_.edge_unit(static_cast<int>(e)),
+                  model_.edge_columns(static_cast<int>(e)),
                   edge.gradient};
     const auto known = known_.find(key);
     if (known != known_.end()) return known->second;
@@ -356,7 +357,7 @@ class MeshPlanner {
   }
 
   using Key = std::tuple<Choices, int, double, double, double, Choices, int, double, double, double,
-                         double, bool>;
+                         double, double, bool>;
   const MeshModel& model_;
   std::vector<std::vector<MeshState>> states_;
   std::vector<std::vector<double>> seconds_;
@@ -561,12 +562,13 @@ std::int64_t mesh_received(const Network& network, const std::vector<Extent>& ex
     const Edge& edge = network.edges[e];
     const Node& from = network.nodes[edge.from];
     const std::int64_t unit = std::llround(model.edge_unit(e));
-    sum += bytes.conversion(rows, in, unit,
+    const std::int64_t columns = std::llround(model.edge_columns(e));
+    sum += bytes.conversion(rows, columns, unit,
                             convert(forward_out(from, plan.states[edge.from]), forward_in(n, state),
                                     options.reduce_scatter));
     if (!edge.gradient) continue;
     sum +=
-        bytes.conversion(rows, in, unit,
+        bytes.conversion(rows, columns, unit,
                          convert(backward_out(n, state), backward_in(from, plan.states[edge.from]),
                                  options.reduce_scatter));
   }

@@ -55,6 +55,9 @@ struct Edge {
   int to = 0;
   std::int64_t elements = 0;  // of the tensor
   bool gradient = true;       // whether a gradient flows back along it
+  // Whole channels that the tensor splits into by itself, where its consumer splits by other ones
+  // (a join along the channels) and so never by channels; 0: the consumer's in_columns.
+  std::int64_t columns = 0;
 };
 
 struct Network {

@@ -230,7 +230,11 @@ double LevelModel::node_bytes(int node, int state, double share, int side) const
 double LevelModel::edge_bytes(int edge, int from_state, int to_state, double share,
                               int side) const {
   const Edge& e = network_.edges[edge];
-  const Share part = share_of_input(e.to, share, side);
+  Share part = share_of_input(e.to, share, side);
+  if (e.columns > 0) {
+    const auto columns = static_cast<double>(e.columns);
+    part.columns = side_items(columns, share, side) / columns;
+  }
   double fraction =
       received(output_layout(e.from, from_state), input_layout(e.to, to_state), part, part);
   if (e.gradient) {

@@ -48,6 +48,9 @@ MeshModel::MeshModel(const Network& network, const std::vector<Extent>& extents,
       }
     }
   }
+  for (const Edge& e : network.edges) {
+    if (e.columns > 0) most_columns_[e.columns] = space.most_columns(e.columns);
+  }
 }
 
 const double* MeshModel::rows(double items) const {
@@ -67,7 +70,12 @@ double MeshModel::edge_unit(int edge) const {
   const Edge& e = network_.edges[edge];
   const Node& to = network_.nodes[e.to];
   return static_cast<double>(e.elements) / static_cast<double>(to.rows) /
-         static_cast<double>(to.in_columns);
+         static_cast<double>(e.columns > 0 ? e.columns : to.in_columns);
+}
+
+double MeshModel::edge_columns(int edge) const {
+  const Edge& e = network_.edges[edge];
+  return e.columns > 0 ? static_cast<double>(e.columns) : extents_[e.to].in;
 }
 
 double MeshModel::output_unit(int node) const {
@@ -89,7 +97,7 @@ double MeshModel::vector_unit(int node) const {
 
 MeshTensor MeshModel::edge_tensor(int edge) const {
   const Extent& e = extents_[network_.edges[edge].to];
-  return {rows(e.rows), columns(e.in), edge_unit(edge)};
+  return {rows(e.rows), columns(edge_columns(edge)), edge_unit(edge)};
 }
 
 MeshTensor MeshModel::output_tensor(int node) const {
@@ -131,7 +139,10 @@ double MeshModel::compute_seconds(int node, const MeshState& state) const {
   double seconds = work / group.sustained().value();
   if (group.memory_bandwidth.value() > 0) {
     double read = 0;
-    for (const int edge : n.in_edges) read += edge_unit(edge) * own_rows * in;
+    for (const int edge : n.in_edges) {
+      const bool own_columns = network_.edges[edge].columns > 0;
+      read += edge_unit(edge) * own_rows * (own_columns ? edge_columns(edge) : in);
+    }
     const double written = output_unit(node) * own_rows * out;
     // A layer runs three products, each over two of input, output and weights with the third as
     // its result; other operators run forward and backward.

@@ -112,6 +112,7 @@ class MeshModel {
   MeshTensor edge_tensor(int edge) const;  // as its consumer sees it
   MeshTensor output_tensor(int node) const;
   double edge_unit(int edge) const;  // elements of one row and one column
+  double edge_columns(int edge) const;
   double output_unit(int node) const;
   double weight_unit(int node) const;  // elements of one input and one output column
   double vector_unit(int node) const;  // elements of one output column

@@ -289,6 +289,76 @@ std::vector<Array> batch_norm_back(const Invocation& call, const Array& gradient
   return result;
 }
 
+// Divides by a power of the squares summed over neighbouring channels (Krizhevsky 2012).
+struct Neighbours {
+  std::int64_t before = 0;
+  std::int64_t after = 0;
+  double alpha = 1e-4;
+  double beta = 0.75;
+  double bias = 1;
+};
+
+Neighbours neighbours_of(const Invocation& call) {
+  const std::int64_t size = call.op->integer("size", 1);
+  return {(size - 1) / 2, size - 1 - (size - 1) / 2,
+          call.number("alpha", 1e-4) / static_cast<double>(size), call.number("beta", 0.75),
+          call.number("bias", 1)};
+}
+
+// Calls visit(first, step, sums) for each item and pixel: channel c is at first + c * step.
+template <typename Visit>
+void each_pixel(const Array& x, const Neighbours& n, const Visit& visit) {
+  each_line(x.shape, 1, [&](std::size_t first, std::size_t step, std::size_t channels) {
+    std::vector<double> sums(channels, n.bias);
+    const auto last = static_cast<std::int64_t>(channels) - 1;
+    for (std::int64_t c = 0; c <= last; ++c) {
+      for (std::int64_t k = std::max<std::int64_t>(0, c - n.before);
+           k <= std::min(last, c + n.after); ++k) {
+        const double v = x.values[first + static_cast<std::size_t>(k) * step];
+        sums[static_cast<std::size_t>(c)] += n.alpha * v * v;
+      }
+    }
+    visit(first, step, sums);
+  });
+}
+
+Array local_response(const Invocation& call) {
+  const Neighbours n = neighbours_of(call);
+  Array y = *call.inputs[0];
+  each_pixel(*call.inputs[0], n,
+             [&](std::size_t first, std::size_t step, const std::vector<double>& sums) {
+               for (std::size_t c = 0; c < sums.size(); ++c) {
+                 y.values[first + c * step] *= std::pow(sums[c], -n.beta);
+               }
+             });
+  return y;
+}
+
+Array local_response_back(const Invocation& call, const Array& gradient) {
+  const Neighbours n = neighbours_of(call);
+  const Array& x = *call.inputs[0];
+  Array dx = gradient;
+  each_pixel(x, n, [&](std::size_t first, std::size_t step, const std::vector<double>& sums) {
+    const auto last = static_cast<std::int64_t>(sums.size()) - 1;
+    std::vector<double> pulls;
+    for (std::size_t c = 0; c < sums.size(); ++c) {
+      const std::size_t i = first + c * step;
+      dx.values[i] *= std::pow(sums[c], -n.beta);
+      pulls.push_back(gradient.values[i] * x.values[i] * std::pow(sums[c], -n.beta - 1));
+    }
+    for (std::int64_t k = 0; k <= last; ++k) {
+      double sum = 0;
+      for (std::int64_t c = std::max<std::int64_t>(0, k - n.after);
+           c <= std::min(last, k + n.before); ++c) {
+        sum += pulls[static_cast<std::size_t>(c)];
+      }
+      const std::size_t i = first + static_cast<std::size_t>(k) * step;
+      dx.values[i] -= 2 * n.alpha * n.beta * x.values[i] * sum;
+    }
+  });
+  return dx;
+}
+
 bool is_pool(const std::string& type) {
   return type == "MaxPool" || type == "AveragePool" || type == "GlobalAveragePool" ||
          type == "GlobalMaxPool";
@@ -298,12 +368,14 @@ bool is_pool(const std::string& type) {
 
 bool reduces_or_normalises(const std::string& type) {
   return is_pool(type) || type == "ReduceMean" || type == "ReduceSum" || type == "Softmax" ||
-         type == "LogSoftmax" || type == "LayerNormalization" || type == "BatchNormalization";
+         type == "LRN" || type == "LogSoftmax" || type == "LayerNormalization" ||
+         type == "BatchNormalization";
 }
 
 Array map_forward(const Invocation& call) {
   const std::string& type = call.op->type;
   if (is_pool(type)) return pool(call);
+  if (type == "LRN") return local_response(call);
   if (type == "LayerNormalization") return layer_norm(call);
   if (type == "BatchNormalization") return batch_norm(call);
   if (type == "Softmax" || type == "LogSoftmax") return softmax(call);
@@ -319,6 +391,8 @@ std::vector<Array> map_back(const Invocation& call, const Array& output, const A
   if (!wanted[0]) return result;
   if (is_pool(type)) {
     result[0] = pool_back(call, gradient);
+  } else if (type == "LRN") {
+    result[0] = local_response_back(call, gradient);
   } else if (type == "Softmax" || type == "LogSoftmax") {
     result[0] = softmax_back(call, output, gradient);
   } else {

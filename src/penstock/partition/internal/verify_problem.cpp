@@ -247,7 +247,17 @@ Result<Problem> smaller_problem(const model::Graph& graph, const Network& networ
     Problem problem{*std::move(reduced), {}, fitting.take(), 0, !small, fitting.raised()};
     problem.network = *std::move(lowered);
     problem.elements = total_elements(problem.graph);
-    if (problem.elements > max_elements) break;
+    if (problem.elements > max_elements) {
+      last =
+          core::negative(
+              graph.source,
+              fmt::format("no problem of {} at batch {} that keeps the plan in whole items has at "
+                          "most {} elements",
+                          network.name, batch, max_elements),
+              "raise the limit on elements, or plan for fewer devices")
+              .value();
+      break;
+    }
     if (best && std::isfinite(least) && problem.graph.macs() > kManyMacs) break;
     if (off < least || least == INFINITY) {
       least = off;
@@ -256,13 +266,7 @@ Result<Problem> smaller_problem(const model::Graph& graph, const Network& networ
     if (off <= close) break;
   }
   if (best) return *std::move(best);
-  if (!last.message.empty()) return core::fail(std::move(last));
-  return core::negative(
-      graph.source,
-      fmt::format("no problem of {} at batch {} that keeps the plan's structure in whole items has "
-                  "at most {} elements",
-                  network.name, batch, max_elements),
-      "raise the limit on elements, or plan for fewer devices");
+  return core::fail(std::move(last));
 }
 
 }  // namespace penstock::partition::internal

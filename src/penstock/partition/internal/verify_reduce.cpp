@@ -14,6 +14,9 @@ namespace {
 
 using model::Shape;
 
+constexpr std::int64_t kManyChannels = 4096;
+constexpr std::int64_t kTableRows = 64;  // that an embedding table keeps
+
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 // Each operator's smaller result from its smaller inputs. Nothing where it cannot be followed.
@@ -52,6 +55,8 @@ class Shrinking {
 
   std::int64_t channels(std::int64_t size) const {
     std::int64_t d = reduction_.channel_divisor;
+    // Vocabularies, whose odd numbers nothing reshapes.
+    if (size % 2 != 0 && size > kManyChannels) return (size + d - 1) / d;
     while (d > 1 && (size % d != 0 || size / d < reduction_.least_channels)) d /= 2;
     return size / d;
   }
@@ -59,6 +64,11 @@ class Shrinking {
   void shrink_input(int tensor) {
     Shape& shape = after(tensor);
     if (!shape.empty() && shape.front() == graph_.batch) shape.front() = reduction_.batch;
+    const bool numbers = graph_.tensors[at(tensor)].type == model::ElementType::kFloat;
+    if (shape.size() == 2 || shape.size() == 3) {
+      if (numbers) shape.back() = channels(shape.back());
+      return;
+    }
     if (shape.size() != 4 || reduction_.pixels == 0) return;
     for (const std::size_t i : {2u, 3u}) shape[i] = std::min(shape[i], reduction_.pixels);
   }
@@ -244,6 +254,8 @@ class Shrinking {
       Shape& table = after(op.inputs[0]);
       table = before(op.inputs[0]);
       for (std::size_t i = 1; i < rank; ++i) table[i] = channels(table[i]);
+      const bool alone = graph_.tensors[at(op.inputs[0])].consumers.size() == 1;
+      if (alone && axis == 0 && is_data(op.inputs[1])) table[0] = std::min(table[0], kTableRows);
     }
     const Shape& table = after(op.inputs[0]);
     Shape result(table.begin(), table.begin() + static_cast<std::ptrdiff_t>(axis));

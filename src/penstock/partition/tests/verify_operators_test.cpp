@@ -147,6 +147,8 @@ TEST(VerifyOperatorsTest, BackwardOfPoolsAndNormsIsTheSlopeOfForward) {
     for (const std::int64_t axis : {1, -1})
       expect_slopes_agree(type, {{2, 3, 4}}, {2, 3, 4}, {{"axis", axis}});
   expect_slopes_agree("LayerNormalization", {{2, 3, 4}, {4}, {4}}, {2, 3, 4});
+  expect_slopes_agree("LRN", {{2, 6, 2, 2}}, {2, 6, 2, 2},
+                      {{"size", 4L}, {"alpha", 0.3}, {"beta", 0.75}, {"bias", 1.5}});
   expect_slopes_agree("ReduceMean", {{2, 3, 4}}, {2, 1, 4}, {{"axes", Integers{1}}});
   expect_slopes_agree("ReduceSum", {{2, 3, 4}}, {3}, {{"axes", Integers{0, 2}}, {"keepdims", 0L}});
 }

@@ -318,6 +318,31 @@ TEST(VerifyTest, HoldsForTwoGroupsOfMeshes) {
   }
 }
 
+// Two branches of unlike channels, joined along the channels: each is cut by its own, and what
+// reads the join never by channels.
+TEST(VerifyTest, HoldsForJoinsOfUnlikeBranches) {
+  Sketch sketch(12);
+  const int first = sketch.conv(sketch.input({12, 3, 3, 3}), 9);
+  const int left = sketch.follow("Relu", sketch.conv(first, 10));
+  const int right = sketch.follow("Tanh", sketch.conv(first, 7));
+  const int join = sketch.op("Concat", {left, right, first}, {12, 26, 3, 3}, {{"axis", 1L}});
+  const int norm = sketch.op("LRN", {join}, {12, 26, 3, 3}, {{"size", 3L}});
+  const model::Graph graph = sketch.graph({sketch.conv(norm, 11)});
+  const Network network = *lower(graph);
+  core::RandomStream random(9, "joins");
+  for (int trial = 0; trial < 24; ++trial) {
+    SCOPED_TRACE(trial);
+    const Table table = trial % 2 == 0 ? Table::kClassic : Table::kFused;
+    expect_holds(graph,
+                 pair_plan(table, random_states(random, network), trial % 3 == 0 ? 0.5 : 0.3));
+    PartitionPlan plan = mesh_plan({device_group("m", trial % 2 == 0 ? 4 : 6, 1e12, 1e9)});
+    plan.mesh_options.reduce_scatter = trial % 3 == 0;
+    plan.tree.meshes[0] =
+        random_mesh(random, network, MeshSpace(plan.array.groups[0], plan.array.groups[0].count));
+    expect_holds(graph, plan);
+  }
+}
+
 TEST(VerifyTest, HoldsForTransformerBlocks) {
   core::RandomStream random(7, "transformer");
   for (const bool by_index : {false, true}) {
