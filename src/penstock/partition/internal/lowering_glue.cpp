@@ -32,37 +32,21 @@ Rule Tracker::elementwise(const model::Operator& op, int output) {
   const std::vector<int> operands = data(op);
   Rule rule;
   rule.rows = rule.channels = true;
-  rule.out.axes.resize(dims.size());
-  std::vector<bool> filled(dims.size(), false);
-  std::vector<bool> loose(dims.size(), true);
+  rule.out = plain_placement(dims);
+  Joined joined(dims.size());
   int activations = 0;
   for (const int tensor : operands) {
-    Placement in = placement(tensor);
+    const Placement in = placement(tensor);
     if (in.axes.size() > dims.size()) return barrier(result);
     const std::size_t added = dims.size() - in.axes.size();
     activations += in.loose ? 0 : 1;
-    if (!in.loose && !in.rows) rule.rows = false;
-    if (!in.loose && in.channels < 0) rule.channels = false;
-    rule.out.rows = rule.out.rows || in.rows;
-    if (rule.out.channels < 0) rule.out.channels = in.channels;
+    join_roles(in, rule);
     for (std::size_t i = 0; i < in.axes.size(); ++i) {
-      const std::size_t to = i + added;
-      if (shape(tensor)[i] != dims[to]) continue;  // broadcast along this axis
-      if (filled[to]) {
-        Agreement agreed = align(rule.out.axes[to], loose[to], in.axes[i], in.loose, sets_);
-        rule.out.axes[to] = std::move(agreed.axis);
-        rule.rows = rule.rows && agreed.rows;
-        rule.channels = rule.channels && agreed.channels;
-      } else {
-        rule.out.axes[to] = in.axes[i];
-      }
-      filled[to] = true;
-      loose[to] = loose[to] && in.loose;
+      const bool broadcast = shape(tensor)[i] != dims[i + added];
+      if (!broadcast) join_axis(in.axes[i], in.loose, i + added, joined, rule);
     }
     rule.out = sets_.resolved(std::move(rule.out));
   }
-  for (std::size_t i = 0; i < dims.size(); ++i)
-    if (!filled[i]) rule.out.axes[i] = plain_axis(dims[i]);
   rule.absorbable = activations == 1 && operands.size() == 1 &&
                     model::elements(dims) == model::elements(shape(operands[0]));
   return rule;
@@ -151,46 +135,30 @@ Rule Tracker::batch_norm(const model::Operator& op, int output) {
 Rule Tracker::concat(const model::Operator& op, int output) {
   const int result = op.outputs[at(output)];
   const model::Shape& dims = shape(result);
-  const std::size_t joined = axis_index(op.integer("axis", 1), dims.size());
-  if (joined >= dims.size()) return barrier(result);
+  const std::size_t along = axis_index(op.integer("axis", 1), dims.size());
+  if (along >= dims.size()) return barrier(result);
   Rule rule;
   rule.rows = rule.channels = true;
+  rule.out = plain_placement(dims);
+  Joined joined(dims.size());
   bool along_channels = false;
-  bool first = true;
-  bool first_loose = false;
   for (const int tensor : data(op)) {
-    Placement in = placement(tensor);
+    const Placement in = placement(tensor);
     if (in.axes.size() != dims.size()) return barrier(result);
-    if (!in.loose && !in.rows) rule.rows = false;
-    if (!in.loose && in.channels < 0) rule.channels = false;
-    for (const Factor& factor : in.axes[joined]) {
+    join_roles(in, rule);
+    if (!in.rows) rule.rows = false;  // even if fed: nothing is broadcast here
+    for (const Factor& factor : in.axes[along]) {
       if (factor.role == Role::kRows) rule.rows = false;
       if (factor.role == Role::kChannels) along_channels = true;
     }
-    in.axes[joined].clear();
-    if (first) {
-      rule.out = in;
-      first_loose = in.loose;
-      first = false;
-      continue;
-    }
-    for (std::size_t i = 0; i < dims.size(); ++i) {
-      Agreement agreed = align(rule.out.axes[i], first_loose, in.axes[i], in.loose, sets_);
-      rule.out.axes[i] = std::move(agreed.axis);
-      rule.rows = rule.rows && agreed.rows;
-      rule.channels = rule.channels && agreed.channels;
-    }
-    first_loose = first_loose && in.loose;
-    rule.out.rows = rule.out.rows && in.rows;
-    if (rule.out.channels < 0) rule.out.channels = in.channels;
+    for (std::size_t i = 0; i < dims.size(); ++i)
+      if (i != along) join_axis(in.axes[i], in.loose, i, joined, rule);
     rule.out = sets_.resolved(std::move(rule.out));
   }
-  rule.out.axes[joined] = plain_axis(dims[joined]);
-  rule.out.loose = false;
   if (!rule.rows) forget(rule.out, Role::kRows);
   if (along_channels) {
     rule.channels = false;
-    declare_channels(rule.out, static_cast<int>(joined), dims[joined], sets_);
+    declare_channels(rule.out, static_cast<int>(along), dims[along], sets_);
   }
   return rule;
 }

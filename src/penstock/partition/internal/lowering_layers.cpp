@@ -209,8 +209,7 @@ Rule Tracker::product(const model::Operator& op, int output,
   Rule rule;
   rule.rows = rule.channels = true;
   rule.out = plain_placement(dims);
-  std::vector<bool> filled(dims.size(), false);
-  std::vector<bool> loose(dims.size(), true);
+  Joined joined(dims.size());
   for (std::size_t k = 0; k < operands.size(); ++k) {
     if (origin(op.inputs[k]) == Origin::kFixed) continue;
     const Placement in = placement(op.inputs[k]);
@@ -232,16 +231,7 @@ Rule Tracker::product(const model::Operator& op, int output,
       if ((contracted || !shared) && has(in.axes[i], Role::kRows)) rule.rows = false;
       if ((contracted || !shared) && has(in.axes[i], Role::kChannels)) rule.channels = false;
       if (contracted || shape(op.inputs[k])[i] != dims[to]) continue;
-      if (filled[to]) {
-        Agreement agreed = align(rule.out.axes[to], loose[to], in.axes[i], in.loose, sets_);
-        rule.out.axes[to] = std::move(agreed.axis);
-        rule.rows = rule.rows && agreed.rows;
-        rule.channels = rule.channels && agreed.channels;
-      } else {
-        rule.out.axes[to] = in.axes[i];
-      }
-      filled[to] = true;
-      loose[to] = loose[to] && in.loose;
+      join_axis(in.axes[i], in.loose, to, joined, rule);
     }
     rule.out = sets_.resolved(std::move(rule.out));
   }

@@ -113,6 +113,18 @@ class Tracker {
   // follows treats that as the batch.
   void redeclare(Placement& placement, int tensor) const;
 
+  // For each axis of a result of several operands: whether one has given its placement, and
+  // whether all that did were loose.
+  struct Joined {
+    explicit Joined(std::size_t rank) : filled(rank, false), loose(rank, true) {}
+    std::vector<bool> filled;
+    std::vector<bool> loose;
+  };
+  // What an operand leaves of the rule, before its axes are looked at.
+  static void join_roles(const Placement& in, Rule& rule);
+  // An operand's axis becomes axis `to` of the output, or has to agree with what is there.
+  void join_axis(const Axis& axis, bool loose, std::size_t to, Joined& joined, Rule& rule);
+
   Rule elementwise(const model::Operator& op, int output);
   Rule along(const model::Operator& op, int output, const std::vector<bool>& worked);
   Rule reduction(const model::Operator& op, int output);

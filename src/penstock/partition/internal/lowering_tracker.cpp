@@ -240,6 +240,26 @@ bool Tracker::picked_apart(int tensor, int axis) const {
   return !readers.empty() && std::all_of(readers.begin(), readers.end(), picks);
 }
 
+void Tracker::join_roles(const Placement& in, Rule& rule) {
+  if (!in.loose && !in.rows) rule.rows = false;
+  if (!in.loose && in.channels < 0) rule.channels = false;
+  rule.out.rows = rule.out.rows || in.rows;
+  if (rule.out.channels < 0) rule.out.channels = in.channels;
+}
+
+void Tracker::join_axis(const Axis& axis, bool loose, std::size_t to, Joined& joined, Rule& rule) {
+  if (joined.filled[to]) {
+    Agreement agreed = align(rule.out.axes[to], joined.loose[to], axis, loose, sets_);
+    rule.out.axes[to] = std::move(agreed.axis);
+    rule.rows = rule.rows && agreed.rows;
+    rule.channels = rule.channels && agreed.channels;
+  } else {
+    rule.out.axes[to] = axis;
+  }
+  joined.filled[to] = true;
+  joined.loose[to] = joined.loose[to] && loose;
+}
+
 Rule Tracker::barrier(int output) {
   Rule rule;
   rule.out = plain_placement(shape(output));
