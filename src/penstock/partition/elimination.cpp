@@ -27,14 +27,6 @@ struct Eliminated {
   std::vector<Factor> factors;  // those that mentioned it, the unary one included
 };
 
-// target[j] = min(target[j], base + source[j])
-PENSTOCK_WIDE void lower_by(double base, const double* source, double* target, std::size_t count) {
-  for (std::size_t j = 0; j < count; ++j) {
-    const double sum = base + source[j];
-    target[j] = sum < target[j] ? sum : target[j];
-  }
-}
-
 // out[i][j] = min over k of left[i][k] + middle[k] + right[k][j]; forbidden rows are skipped.
 void min_plus(const std::vector<double>& left, const std::vector<double>& middle,
               const std::vector<double>& right, std::size_t rows, std::size_t inner,

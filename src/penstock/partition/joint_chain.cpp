@@ -139,15 +139,6 @@ PENSTOCK_WIDE void grow_three(const double* in, double* out, std::size_t count,
   }
 }
 
-// target = min(target, source + weight)
-PENSTOCK_WIDE void lower_by(double weight, const double* source, double* target,
-                            std::size_t count) {
-  for (std::size_t s = 0; s < count; ++s) {
-    const double sum = source[s] + weight;
-    target[s] = sum < target[s] ? sum : target[s];
-  }
-}
-
 // out = costs + work * scale (+ before)
 PENSTOCK_WIDE void sum_up(const double* costs, const double* scale, double work,
                           const double* before, double* out, std::size_t count) {

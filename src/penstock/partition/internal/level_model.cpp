@@ -64,13 +64,6 @@ bool LevelModel::allowed(int node, int state, double share) const {
   }
 }
 
-bool LevelModel::splittable(int node, double share) const {
-  for (int state = 0; state < states(network_.nodes[node]); ++state) {
-    if (allowed(node, state, share)) return true;
-  }
-  return false;
-}
-
 Share LevelModel::share_of_input(int node, double share, int side) const {
   const Extent& e = extents_[node];
   return {side_items(e.rows, share, side) / e.rows, side_items(e.in, share, side) / e.in};

@@ -32,8 +32,6 @@ class LevelModel {
   // Whether the node may take the state here: its choices allow it and, where shares are whole
   // items, each side gets at least one at the first side's share `share`.
   bool allowed(int node, int state, double share) const;
-  // The fallback where nothing is allowed because the node is too small to split.
-  bool splittable(int node, double share) const;
 
   // The side's fraction of each dimension at the first side's share: rounded to whole items if the
   // options ask for it. side is 0 or 1.
