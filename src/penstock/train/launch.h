@@ -1,0 +1,55 @@
+// Starts the ranks of a training program as processes, listens to their steps, and lets none of
+// them outlive the run.
+//
+//   Launch launch;
+//   launch.ranks = {{.command = {worker, job0_path}}, {.command = {worker, job1_path}}};
+//   PENSTOCK_TRY(const RunRecord record, run_ranks(launch));
+//
+// A rank that dies takes the run with it, by name and with the last lines it wrote; a rank that is
+// silent for `patience` counts as hung. Ctrl-C (core/interrupt.h) ends the run and keeps its steps.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "penstock/core/quantity.h"
+#include "penstock/core/result.h"
+#include "penstock/train/steps.h"
+
+namespace penstock::train {
+
+struct RankCommand {
+  std::vector<std::string> command;                // program and arguments
+  std::map<std::string, std::string> environment;  // added to ours
+  std::string network_namespace;                   // runs in it; empty: ours
+  std::vector<int> processors;                     // it may run on; empty: all of ours
+};
+
+struct Launch {
+  std::vector<RankCommand> ranks;
+  std::vector<RankCommand> companions;  // loaders: started first, ended with the ranks
+  Seconds patience{60};                 // without a line of any rank, after its first step
+  Seconds start_patience{180};          // until every rank's first step
+};
+
+struct RankRecord {
+  StepsHello hello;
+  std::vector<StepRecord> steps;  // in order, warm-up included
+  double cpu_s = 0;               // of the process, user and system
+  std::int64_t peak_bytes = 0;    // resident
+};
+
+struct RunRecord {
+  std::vector<RankRecord> ranks;  // by rank
+  bool interrupted = false;       // steps are what was there
+};
+
+Result<RunRecord> run_ranks(const Launch& launch);
+
+// The path of a program that is installed beside this one ("penstock-torch-worker"), or an error
+// (exit code 3) that says which package it needs. $PENSTOCK_LIBEXEC goes first.
+Result<std::string> companion_program(const std::string& name);
+
+}  // namespace penstock::train
