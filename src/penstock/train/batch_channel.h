@@ -68,9 +68,13 @@ class BatchWriter {
   BatchWriter(BatchWriter&&) noexcept;
   BatchWriter& operator=(BatchWriter&&) noexcept;
   ~BatchWriter();  // closes, and removes the file
-  // Waits for a free slot. Negative where the reader has gone.
+  // Waits for a free slot. Negative where the reader has gone. Several slots may be held at once;
+  // they are published in the order of their acquisition.
   Result<BatchSlot> acquire();
-  void publish(std::int32_t samples);  // the slot last acquired
+  // The same, or nothing where no slot became free in time.
+  Result<std::optional<BatchSlot>> acquire_for(Seconds patience);
+  void publish(std::int32_t samples);  // the slot that has been held longest
+  bool reader_left() const;            // of its own will, as against a death
   void set_counters(const LoaderCounters& counters);
   void close();                           // no more batches
   void fail(const std::string& message);  // the reader's next() gives this error
