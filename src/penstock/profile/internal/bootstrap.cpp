@@ -1,0 +1,47 @@
+#include "penstock/profile/internal/bootstrap.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace penstock::profile::internal {
+
+double mean_of(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+double block_bootstrap_mean(const std::vector<double>& values, core::RandomStream& random) {
+  const std::size_t count = values.size();
+  const auto block = static_cast<std::size_t>(std::ceil(std::cbrt(static_cast<double>(count))));
+  double sum = 0;
+  for (std::size_t taken = 0; taken < count;) {
+    const auto start = static_cast<std::size_t>(random.below(count));
+    for (std::size_t i = 0; i < block && taken < count; ++i, ++taken) {
+      sum += values[(start + i) % count];
+    }
+  }
+  return sum / static_cast<double>(count);
+}
+
+double student_t(int degrees, core::RandomStream& random) {
+  double chi_square = 0;
+  for (int i = 0; i < degrees; ++i) {
+    const double z = random.normal();
+    chi_square += z * z;
+  }
+  return random.normal() / std::sqrt(chi_square / degrees);
+}
+
+Interval central_interval(double value, std::vector<double> replicates, double confidence) {
+  std::sort(replicates.begin(), replicates.end());
+  const auto at = [&](double quantile) {
+    const double place = quantile * static_cast<double>(replicates.size() - 1);
+    const auto below = static_cast<std::size_t>(place);
+    const std::size_t above = std::min(below + 1, replicates.size() - 1);
+    const double weight = place - static_cast<double>(below);
+    return replicates[below] * (1 - weight) + replicates[above] * weight;
+  };
+  return {value, at((1 - confidence) / 2), at((1 + confidence) / 2)};
+}
+
+}  // namespace penstock::profile::internal

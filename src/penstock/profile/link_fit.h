@@ -1,0 +1,60 @@
+// Latency and bandwidth of a link from timed collectives, in nccl-tests' terms.
+//
+//   PENSTOCK_TRY(const LinkFit fit, fit_link(points, ranks));
+//   // fit.model.alpha_s, fit.model.beta_bytes_per_s; bus bandwidth of a point:
+//   bus_bandwidth(points[0], CollectiveKind::kAllReduce, ranks);
+//
+// Bus bandwidth (nccl-tests, doc/PERFORMANCE.md) multiplies bytes over time by a factor of the
+// operation, so that it compares with the link's own rate. It supposes a ring: over a tree it may
+// exceed the line rate.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "penstock/core/quantity.h"
+#include "penstock/core/result.h"
+#include "penstock/profile/overlap.h"
+
+namespace penstock::profile {
+
+enum class CollectiveKind {
+  kAllReduce,
+  kAllGather,
+  kReduceScatter,
+  kAllToAll,
+  kBroadcast,
+  kReduce,
+  kSendReceive
+};
+// 2(n-1)/n, (n-1)/n or 1.
+double bus_factor(CollectiveKind kind, int ranks);
+
+struct LinkPoint {
+  std::int64_t bytes = 0;
+  double time_s = 0;  // the median of the timed repetitions
+};
+Bandwidth algorithm_bandwidth(const LinkPoint& point);
+Bandwidth bus_bandwidth(const LinkPoint& point, CollectiveKind kind, int ranks);
+
+struct LinkFit {
+  LinkModel model;
+  double worst_error = 0;   // of the fit to a point, relative
+  double median_error = 0;  // likewise
+};
+
+// Least squares of relative errors of t = 2(n-1) alpha + 2(n-1)/n S/beta over the points of an
+// all-reduce, so that small messages weigh as much as large ones. Needs two sizes. A latency that
+// would come out below zero is zero.
+Result<LinkFit> fit_link(const std::vector<LinkPoint>& points, int ranks);
+
+struct LinkVerdict {
+  bool normal = false;
+  double fraction = 0;  // of the expected bandwidth
+  std::string text;     // one sentence
+};
+// Against what the catalogue or the user says; 80 % of the line rate is what protocols leave.
+LinkVerdict judge_link(const LinkFit& fit, const std::string& link, Bandwidth expected);
+
+}  // namespace penstock::profile

@@ -1,0 +1,131 @@
+#include "penstock/profile/what_if.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "penstock/core/check.h"
+
+namespace penstock::profile {
+namespace {
+
+constexpr double kInfinite = std::numeric_limits<double>::infinity();
+
+Overlap communication(const PipelineFacts& facts, const Conditions& conditions) {
+  if (facts.ranks < 2 || facts.gradient_bytes.empty()) return {};
+  const auto cost = [&](double bytes) { return ring_time(conditions.link, facts.ranks, bytes); };
+  const double backward = conditions.overlap ? facts.backward_s : 0;
+  const auto tensors = evenly_ready(facts.gradient_bytes, backward);
+  return overlap_of(fill_buckets(tensors, conditions.buckets), backward, cost);
+}
+
+double cached_fraction(const PipelineFacts& facts, const Conditions& conditions) {
+  if (facts.dataset_bytes <= 0) return 1;
+  return std::min(1.0, conditions.cache_bytes / facts.dataset_bytes);
+}
+
+Prediction predict_with_hits(const PipelineFacts& facts, const Conditions& conditions,
+                             double hits) {
+  PENSTOCK_CHECK(facts.step_s > 0);
+  Prediction prediction;
+  prediction.hits = hits;
+  const Overlap overlap = communication(facts, conditions);
+  prediction.exposed_s = overlap.exposed_s;
+  const double samples = facts.batch * facts.ranks;
+  const double training = samples / (facts.step_s + overlap.exposed_s);
+  prediction.rates.push_back({"compute", samples / facts.step_s});
+  if (overlap.busy_s > 0) prediction.rates.push_back({"link", samples / overlap.busy_s});
+  prediction.samples_per_s = training;
+  prediction.binds = overlap.busy_s > facts.step_s ? "link" : "compute";
+  if (facts.prep_cpu_s > 0) {
+    prediction.rates.push_back({"prep", conditions.cores / facts.prep_cpu_s});
+    const double fetch =
+        fetch_rate(hits, facts.sample_bytes, facts.memory_bytes_per_s, conditions.disk_bytes_per_s);
+    if (std::isfinite(fetch)) prediction.rates.push_back({"fetch", fetch});
+    for (const ResourceRate& rate : prediction.rates) {
+      if (rate.name != "prep" && rate.name != "fetch") continue;
+      if (rate.samples_per_s >= prediction.samples_per_s) continue;
+      prediction.samples_per_s = rate.samples_per_s;
+      prediction.binds = rate.name;
+    }
+  }
+  return prediction;
+}
+
+double gain_of(const PipelineFacts& facts, const Conditions& now, const Conditions& more) {
+  return predict(facts, more).samples_per_s - predict(facts, now).samples_per_s;
+}
+
+}  // namespace
+
+double fetch_rate(double hits, double sample_bytes, double memory_bytes_per_s,
+                  double disk_bytes_per_s) {
+  double seconds = 0;
+  if (memory_bytes_per_s > 0) seconds += hits * sample_bytes / memory_bytes_per_s;
+  if (disk_bytes_per_s > 0) seconds += (1 - hits) * sample_bytes / disk_bytes_per_s;
+  return seconds > 0 ? 1 / seconds : kInfinite;
+}
+
+Prediction predict(const PipelineFacts& facts, const Conditions& conditions) {
+  return predict_with_hits(facts, conditions,
+                           hit_ratio(conditions.policy, cached_fraction(facts, conditions)));
+}
+
+Prediction predict_as_ds_analyzer(const PipelineFacts& facts, const Conditions& conditions) {
+  const double fraction = cached_fraction(facts, conditions);
+  return predict_with_hits(facts, conditions,
+                           conditions.policy == CachePolicy::kNone ? 0 : fraction);
+}
+
+double hits_wanted(double wanted, double disk_samples_per_s, double memory_samples_per_s) {
+  if (!(disk_samples_per_s > 0) || wanted <= disk_samples_per_s) return 0;
+  const double disk = 1 / disk_samples_per_s;
+  const double memory = memory_samples_per_s > 0 ? 1 / memory_samples_per_s : 0;
+  if (disk <= memory) return 1;
+  return std::clamp((disk - 1 / wanted) / (disk - memory), 0.0, 1.0);
+}
+
+double fraction_for_hits(CachePolicy policy, double hits) {
+  if (hits <= 0) return 0;
+  if (policy == CachePolicy::kMinio) return std::min(1.0, hits);
+  if (hits >= 1) return 1;
+  double low = 0;
+  double high = 1;
+  constexpr double kEnough = 1e-3;  // the simulated curves are no finer
+  while (high - low > kEnough) {
+    const double middle = (low + high) / 2;
+    (hit_ratio(policy, middle) < hits ? low : high) = middle;
+  }
+  return high;
+}
+
+int cores_to_hide_prep(const PipelineFacts& facts, const Conditions& conditions) {
+  Conditions unlimited = conditions;
+  unlimited.cores = kInfinite;
+  const double rest = predict(facts, unlimited).samples_per_s;
+  // A rate that is an exact multiple must not ask for one core more by rounding.
+  return std::max(1, static_cast<int>(std::ceil(rest * facts.prep_cpu_s - 1e-9)));
+}
+
+Elasticities elasticities(const PipelineFacts& facts, const Conditions& conditions) {
+  Elasticities gains;
+  Conditions more = conditions;
+  more.cores += 1;
+  gains.per_core = gain_of(facts, conditions, more);
+  more = conditions;
+  more.cache_bytes += 1e9;
+  gains.per_cache_gb = gain_of(facts, conditions, more);
+  if (conditions.disk_bytes_per_s > 0) {
+    more = conditions;
+    more.disk_bytes_per_s += 1e6;
+    gains.per_disk_mb_per_s = gain_of(facts, conditions, more);
+  }
+  if (conditions.link.beta_bytes_per_s > 0) {
+    more = conditions;
+    more.link.beta_bytes_per_s += 1e9 / 8;
+    gains.per_link_gbit_per_s = gain_of(facts, conditions, more);
+  }
+  return gains;
+}
+
+}  // namespace penstock::profile
