@@ -6,6 +6,7 @@
 #include "penstock/core/table.h"
 #include "penstock/hardware/array.h"
 #include "penstock/model/graph.h"
+#include "penstock/model/training_bytes.h"
 #include "penstock/model/zoo.h"
 #include "penstock/partition/partition.h"
 #include "penstock/partition/verify.h"
@@ -54,18 +55,6 @@ struct ModelOptions {
     return model::read_onnx(file, options);
   }
 };
-
-// Bytes that one weight holds with its gradient and optimizer state, in 32-bit training or with
-// 16-bit values and a 32-bit master copy: the same sums (4+4 and 2+2+4, and 4 for each state).
-double bytes_per_weight(const std::string& optimizer) {
-  if (optimizer == "sgd") return 8;
-  return optimizer == "momentum" ? 12 : 16;
-}
-
-double bytes_per_element(const std::string& precision) {
-  if (precision == "fp8") return 1;
-  return precision == "fp32" || precision == "tf32" ? 4 : 2;
-}
 
 int used_devices(const StrategyResult& strategy) {
   int used = 0;
@@ -196,10 +185,10 @@ class PartitionCommand : public Command {
                    "data, owt, hypar, accpar or all (paper and fused mode); default all")
         ->type_name("NAME");
     app.add_option("--precision", precision_, "fp32, tf32, fp16, bf16 or fp8; default bf16")
-        ->check(CLI::IsMember({"fp32", "tf32", "fp16", "bf16", "fp8"}))
+        ->check(CLI::IsMember(hardware::precisions()))
         ->type_name("NAME");
     app.add_option("--optimizer", optimizer_, "sgd, momentum or adam; default sgd")
-        ->check(CLI::IsMember({"sgd", "momentum", "adam"}))
+        ->check(CLI::IsMember(model::optimizers()))
         ->type_name("NAME");
     app.add_option("--plan", plan_, "Evaluate this plan instead of searching for one")
         ->type_name("FILE");
@@ -229,8 +218,8 @@ class PartitionCommand : public Command {
                                  "use data, owt, hypar, accpar or all");
       }
     }
-    options_.bytes_per_element = bytes_per_element(precision_);
-    options_.memory.bytes_per_weight = bytes_per_weight(optimizer_);
+    options_.bytes_per_element = model::bytes_per_element(precision_);
+    options_.memory.bytes_per_weight = model::bytes_per_weight(optimizer_);
     options_.progress = true;
     return {};
   }

@@ -14,6 +14,7 @@
 #include "penstock/core/nearest.h"
 #include "penstock/core/progress.h"
 #include "penstock/hardware/array.h"
+#include "penstock/model/training_bytes.h"
 
 namespace penstock::plan {
 
@@ -95,8 +96,8 @@ Evaluation evaluate_fleet(const PlanSpec& spec, const Network& network, const Ca
   }
   partition::PartitionOptions options;
   options.mode = partition::Mode::kMesh;
-  options.bytes_per_element = bytes_per_element(precision);
-  options.memory.bytes_per_weight = bytes_per_weight(spec.job.optimizer);
+  options.bytes_per_element = model::bytes_per_element(precision);
+  options.memory.bytes_per_weight = model::bytes_per_weight(spec.job.optimizer);
   Result<PartitionResult> result = partition::partition_network(network, *array, options);
   if (!result) {
     evaluation.refusal = reason_of(result.error());

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "penstock/model/training_bytes.h"
 #include "penstock/plan/words.h"
 
 namespace penstock::plan {
@@ -59,7 +60,8 @@ std::vector<std::string> assumptions(const PlanSpec& spec) {
       "each layer exchanges its gradient by itself; buckets over layers would pay latency less "
       "often",
       fmt::format("a weight takes {:g} bytes with its gradient and optimizer state ({}, {})",
-                  bytes_per_weight(spec.job.optimizer), spec.job.optimizer, spec.job.precision),
+                  model::bytes_per_weight(spec.job.optimizer), spec.job.optimizer,
+                  spec.job.precision),
       "not in the time: stalls of data loading, start-up, evaluation and checkpoints",
       "not in the cost: storage, traffic, and what is paid beyond the job's own time"};
   for (const Market market : spec.fleets.markets) {

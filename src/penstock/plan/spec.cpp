@@ -10,6 +10,7 @@
 #include "penstock/core/json.h"
 #include "penstock/core/nearest.h"
 #include "penstock/core/spec.h"
+#include "penstock/model/training_bytes.h"
 #include "penstock/model/zoo.h"
 
 namespace penstock::plan {
@@ -56,7 +57,7 @@ Job read_job(SpecTable table, const std::string& spec) {
   job.samples = table.integer("samples", {.min = 1, .max = kMostSamples});
   job.epochs = table.integer("epochs", {.min = 1, .max = kMostEpochs});
   job.batch = table.integer("batch", {.min = 1, .max = kMostSamples});
-  job.optimizer = table.choice_or("optimizer", "momentum", {"sgd", "momentum", "adam"});
+  job.optimizer = table.choice_or("optimizer", "momentum", model::optimizers());
   job.precision = table.choice_or("precision", "fp32", {"fp32", "tf32", "fp16", "bf16"});
   if (job.samples > 0 && job.batch > job.samples) {
     table.error("batch", fmt::format("{} is more than the {} samples", job.batch, job.samples),
@@ -150,15 +151,6 @@ Result<PlanSpec> read_spec(const std::string& path) {
 Result<model::Graph> read_model(const PlanSpec& spec) {
   if (!spec.job.zoo.empty()) return model::zoo(spec.job.zoo, spec.job.batch);
   return model::read_onnx(spec.job.model, {.batch = spec.job.batch});
-}
-
-double bytes_per_weight(const std::string& optimizer) {
-  if (optimizer == "sgd") return 8;
-  return optimizer == "momentum" ? 12 : 16;
-}
-
-double bytes_per_element(const std::string& precision) {
-  return precision == "fp32" || precision == "tf32" ? 4 : 2;
 }
 
 }  // namespace penstock::plan

@@ -55,11 +55,4 @@ struct PlanSpec {
 Result<PlanSpec> read_spec(const std::string& path);
 Result<model::Graph> read_model(const PlanSpec& spec);
 
-// What training keeps for one weight. In fp32: weight 4 and gradient 4, with 4 for each of the
-// optimizer's states (momentum has one, Adam two). In 16 bits: weight 2, gradient 2 and the 32-bit
-// master weight 4, with the same states in 32 bits (room page "partition" 1.12: Adam 16). So both
-// come to 8, 12 and 16.
-double bytes_per_weight(const std::string& optimizer);
-double bytes_per_element(const std::string& precision);
-
 }  // namespace penstock::plan

@@ -104,11 +104,5 @@ TEST_F(PlanSpecTest, AMissingModelIsAMissingThing) {
   EXPECT_THAT(graph.error().text(), HasSubstr("none.onnx"));
 }
 
-TEST(BytesPerWeightTest, CountsWeightGradientAndStates) {
-  EXPECT_EQ(bytes_per_weight("sgd"), 4 + 4);           // also 2 + 2 + 4
-  EXPECT_EQ(bytes_per_weight("momentum"), 4 + 4 + 4);  // 2 + 2 + 4 + 4
-  EXPECT_EQ(bytes_per_weight("adam"), 4 + 4 + 2 * 4);  // 2 + 2 + 4 + 2 * 4
-}
-
 }  // namespace
 }  // namespace penstock::plan
