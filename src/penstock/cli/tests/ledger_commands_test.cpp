@@ -1,20 +1,13 @@
 // penstock ledger and penstock book from their words to their documents.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <set>
 
-#include "penstock/cli/command.h"
-#include "penstock/core/file.h"
+#include "penstock/cli/tests/scenario.h"
 
 namespace penstock::cli {
-
-std::unique_ptr<Command> make_book_command();
-std::unique_ptr<Command> make_ledger_command();
 
 namespace {
 
@@ -24,45 +17,23 @@ using ::testing::HasSubstr;
 const std::string kPlan = PENSTOCK_SOURCE_DIR "/examples/ledgers/two-boards-plan.json";
 const std::string kSimulation = PENSTOCK_SOURCE_DIR "/examples/ledgers/two-boards-simulation.json";
 
-class LedgerCommandsTest : public ::testing::Test {
+class LedgerCommandsTest : public Scenario {
  protected:
-  LedgerCommandsTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "commands-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-    out_ = folder_ + "/out.json";
-    book_ = folder_ + "/book.sqlite";
-  }
-  ~LedgerCommandsTest() override { std::filesystem::remove_all(folder_); }
-
-  static Status run(std::unique_ptr<Command> command, std::vector<std::string> words) {
-    CLI::App app;
-    command->declare(app);
-    std::reverse(words.begin(), words.end());  // as CLI11 wants them
-    app.parse(words);
-    PENSTOCK_TRY_STATUS(command->prepare());
-    return command->run();
-  }
   Status ledger(std::vector<std::string> words) {
-    words.insert(words.end(), {"--json", "--out", out_});
-    return run(make_ledger_command(), std::move(words));
+    words.insert(words.begin(), "ledger");
+    words.insert(words.end(), {"--json", "--out", path("out.json")});
+    return run(std::move(words));
   }
   Status book(std::vector<std::string> words) {
-    words.insert(words.end(), {"--json", "--out", out_, "--book", book_});
-    return run(make_book_command(), std::move(words));
+    words.insert(words.begin(), "book");
+    words.insert(words.end(), {"--json", "--out", path("out.json"), "--book", path("book.sqlite")});
+    return run(std::move(words));
   }
-  Json document() const {
-    const Result<Json> json = core::read_json(out_);
-    EXPECT_TRUE(json) << json.error().text();
-    return json.value_or(Json());
-  }
-
-  std::string folder_;
-  std::string out_;
-  std::string book_;
+  Json document() const { return written_json("out.json"); }
 };
 
 TEST_F(LedgerCommandsTest, ShowGivesTheLedgersOfAllFilesAndTheirTrace) {
-  const std::string trace = folder_ + "/trace.json";
+  const std::string trace = path("trace.json");
   ASSERT_TRUE(ledger({"show", kPlan, kSimulation, "--trace", trace}));
   const Json shown = document();
   ASSERT_EQ(shown["ledgers"].size(), 2u);
@@ -78,8 +49,8 @@ TEST_F(LedgerCommandsTest, ShowGivesTheLedgersOfAllFilesAndTheirTrace) {
 TEST_F(LedgerCommandsTest, WhatShowWritesShowReads) {
   ASSERT_TRUE(ledger({"show", kPlan, kSimulation}));
   const Json first = document();
-  std::filesystem::copy_file(out_, folder_ + "/again.json");
-  ASSERT_TRUE(ledger({"show", folder_ + "/again.json"}));
+  std::filesystem::copy_file(path("out.json"), path("again.json"));
+  ASSERT_TRUE(ledger({"show", path("again.json")}));
   EXPECT_EQ(document()["ledgers"][1]["ledger"], first["ledgers"][1]["ledger"]);
   EXPECT_EQ(document()["ledgers"][1]["path"], "ledgers[1].ledger");
 }
@@ -108,25 +79,23 @@ TEST_F(LedgerCommandsTest, CompareWithNothingIsRefused) {
   const Status alone = ledger({"compare", kPlan});
   ASSERT_FALSE(alone);
   EXPECT_THAT(alone.error().text(), HasSubstr("there is nothing to compare with"));
-  EXPECT_FALSE(std::filesystem::exists(out_));
+  EXPECT_FALSE(exists("out.json"));
 }
 
 TEST_F(LedgerCommandsTest, EveryWrongFileIsReportedAndNothingIsWritten) {
-  const std::string wrong = folder_ + "/wrong.json";
-  ASSERT_TRUE(core::write_file(wrong, "{\n\"ledger\": \n"));
-  const Status status = ledger({"show", wrong, folder_ + "/none.json", kPlan});
+  const std::string wrong = write("wrong.json", "{\n\"ledger\": \n");
+  const Status status = ledger({"show", wrong, path("none.json"), kPlan});
   ASSERT_FALSE(status);
   EXPECT_THAT(status.error().text(), HasSubstr("wrong.json:"));
   EXPECT_THAT(status.error().text(), HasSubstr("none.json: no such file"));
-  EXPECT_FALSE(std::filesystem::exists(out_));
+  EXPECT_FALSE(exists("out.json"));
 }
 
 TEST_F(LedgerCommandsTest, TheBookKeepsAResultWithItsProvenanceUntilItIsRemoved) {
-  const std::string result = folder_ + "/result.json";
   const Json plan = {{"schema", "penstock-plan/1"},
                      {"seed", 7},
                      {"strategies", {{{"name", "data"}, {"ledger", *core::read_json(kPlan)}}}}};
-  ASSERT_TRUE(core::write_file(result, core::json_text(plan)));
+  const std::string result = write("result.json", core::json_text(plan));
   ASSERT_TRUE(book({"add", result, kSimulation}));
   ASSERT_EQ(document()["entries"].size(), 2u);
 
@@ -148,8 +117,8 @@ TEST_F(LedgerCommandsTest, TheBookKeepsAResultWithItsProvenanceUntilItIsRemoved)
 }
 
 TEST_F(LedgerCommandsTest, OneWrongFileKeepsAllOutOfTheBook) {
-  EXPECT_FALSE(book({"add", kPlan, folder_ + "/none.json"}));
-  EXPECT_FALSE(std::filesystem::exists(book_));
+  EXPECT_FALSE(book({"add", kPlan, path("none.json")}));
+  EXPECT_FALSE(exists("book.sqlite"));
   ASSERT_TRUE(book({"add", kPlan}));
   EXPECT_FALSE(book({"remove", "1", "99"}));
   ASSERT_TRUE(book({"list"}));

@@ -1,18 +1,12 @@
 // penstock partition and partition verify, from words to documents and exit codes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 
-#include "penstock/cli/command.h"
-#include "penstock/core/file.h"
+#include "penstock/cli/tests/scenario.h"
 
 namespace penstock::cli {
-
-std::unique_ptr<Command> make_inspect_command();
-std::unique_ptr<Command> make_partition_command();
 
 namespace {
 
@@ -22,61 +16,31 @@ using ::testing::HasSubstr;
 
 const std::string kArrays = PENSTOCK_SOURCE_DIR "/examples/arrays/";
 
-class PartitionCommandTest : public ::testing::Test {
+class PartitionCommandTest : public Scenario {
  protected:
-  PartitionCommandTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "partition-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~PartitionCommandTest() override { std::filesystem::remove_all(folder_); }
-
-  Status run(std::vector<std::string> words, std::unique_ptr<Command> command) {
-    CLI::App app;
-    command->declare(app);
-    std::reverse(words.begin(), words.end());  // as CLI11 wants them
-    app.parse(words);
-    ::testing::internal::CaptureStdout();
-    Status status = command->prepare();
-    if (status) status = command->run();
-    printed_ = ::testing::internal::GetCapturedStdout();
-    return status;
-  }
   Status partition(std::vector<std::string> words) {
-    return run(std::move(words), make_partition_command());
-  }
-  Json document() const {
-    const auto json = core::parse_json(printed_, "output");
-    EXPECT_TRUE(json) << printed_;
-    return json ? *json : Json();
+    words.insert(words.begin(), "partition");
+    return run(std::move(words));
   }
   // The one line of a failure, which leaves nothing written.
   std::string refusal(std::vector<std::string> words, ErrorKind kind) {
-    words.insert(words.end(), {"--out", folder_ + "/out.json"});
+    words.insert(words.end(), {"--out", path("out.json")});
     const Status status = partition(std::move(words));
-    EXPECT_FALSE(status);
+    EXPECT_EQ(exit_code(status), static_cast<int>(kind));
+    EXPECT_FALSE(exists("out.json"));
+    EXPECT_EQ(printed(), "");
     if (status) return "";
-    EXPECT_EQ(status.error().kind, kind);
-    EXPECT_TRUE(std::filesystem::is_empty(folder_) ||
-                !std::filesystem::exists(folder_ + "/out.json"));
-    EXPECT_EQ(printed_, "");
     const std::string text = status.error().text();
     EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 0) << text;
     return text;
   }
-  std::string array(const std::string& text) {
-    const std::string path = folder_ + "/array.toml";
-    EXPECT_TRUE(core::write_file(path, text));
-    return path;
-  }
-
-  std::string folder_;
-  std::string printed_;
+  std::string array(const std::string& text) const { return write("array.toml", text); }
 };
 
 TEST_F(PartitionCommandTest, PaperModeTellsEveryStrategyBesideDataParallelism) {
   ASSERT_TRUE(partition({"--mode", "paper", "--batch", "512", "--zoo", "alexnet", "--array",
                          kArrays + "tpu-v2x128-v3x128.toml", "--strategy", "all", "--json"}));
-  const Json json = document();
+  const Json json = printed_json();
   const std::vector<std::pair<std::string, double>> expected = {
       {"data", 997.960e-3}, {"owt", 153.066e-3}, {"hypar", 127.327e-3}, {"accpar", 64.241e-3}};
   for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -94,17 +58,17 @@ TEST_F(PartitionCommandTest, TheSameCommandPrintsTheSameBytes) {
   const std::vector<std::string> words = {
       "--zoo", "resnet18", "--batch", "64", "--array", kArrays + "tpu-v2x8-v3x8.toml", "--json"};
   ASSERT_TRUE(partition(words));
-  const std::string first = printed_;
+  const std::string first = printed();
   ASSERT_TRUE(partition(words));
-  EXPECT_EQ(printed_, first);
+  EXPECT_EQ(printed(), first);
 }
 
 TEST_F(PartitionCommandTest, APlanIsWrittenVerifiedAndEvaluatedAtAnotherBatch) {
-  const std::string plan = folder_ + "/plan.json";
+  const std::string plan = path("plan.json");
   ASSERT_TRUE(partition({"--zoo", "lenet", "--batch", "64", "--mode", "paper", "--array",
                          kArrays + "tpu-v2x8-v3x8.toml", "--out", plan}));
-  ASSERT_TRUE(partition({"verify", plan, "--json"})) << printed_;
-  const Json report = document();
+  ASSERT_TRUE(partition({"verify", plan, "--json"})) << complained();
+  const Json report = printed_json();
   EXPECT_EQ(report["ok"], true);
   EXPECT_LE(report["gradient_error"].get<double>(), 1e-12);
   EXPECT_GT(report["workers"].size(), 1u);
@@ -112,11 +76,11 @@ TEST_F(PartitionCommandTest, APlanIsWrittenVerifiedAndEvaluatedAtAnotherBatch) {
     EXPECT_EQ(worker["received_bytes"], worker["predicted_bytes"]);
   }
   ASSERT_TRUE(partition({"--zoo", "lenet", "--batch", "128", "--plan", plan, "--json"}));
-  EXPECT_EQ(document()["batch"], 128);
+  EXPECT_EQ(printed_json()["batch"], 128);
 }
 
 TEST_F(PartitionCommandTest, TheTraceHasABarForEveryDevice) {
-  const std::string trace = folder_ + "/trace.json";
+  const std::string trace = path("trace.json");
   ASSERT_TRUE(partition({"--zoo", "alexnet", "--mode", "paper", "--array",
                          kArrays + "tpu-v2x8-v3x8.toml", "--trace", trace}));
   const auto json = core::read_json(trace);
@@ -127,8 +91,8 @@ TEST_F(PartitionCommandTest, TheTraceHasABarForEveryDevice) {
 TEST_F(PartitionCommandTest, TablesFitAHundredColumns) {
   ASSERT_TRUE(partition({"--zoo", "vgg16", "--array", kArrays + "tpu-v2x8-v3x8.toml"}));
   std::size_t start = 0;
-  for (std::size_t end; (end = printed_.find('\n', start)) != std::string::npos; start = end + 1) {
-    EXPECT_LE(end - start, 100u) << printed_.substr(start, end - start);
+  for (std::size_t end; (end = printed().find('\n', start)) != std::string::npos; start = end + 1) {
+    EXPECT_LE(end - start, 100u) << printed().substr(start, end - start);
   }
 }
 
@@ -165,7 +129,7 @@ TEST_F(PartitionCommandTest, AnArrayThatCannotHoldTheModelIsExitCodeOne) {
 }
 
 TEST_F(PartitionCommandTest, ADamagedPlanIsRefusedByPlace) {
-  const std::string plan = folder_ + "/plan.json";
+  const std::string plan = path("plan.json");
   ASSERT_TRUE(partition({"--zoo", "lenet", "--batch", "64", "--mode", "paper", "--array",
                          kArrays + "tpu-v2x8-v3x8.toml", "--out", plan}));
   const auto text = core::read_file(plan);
@@ -178,8 +142,8 @@ TEST_F(PartitionCommandTest, ADamagedPlanIsRefusedByPlace) {
 }
 
 TEST_F(PartitionCommandTest, InspectCountsAZooNetwork) {
-  ASSERT_TRUE(run({"--zoo", "vgg16", "--batch", "1", "--json"}, make_inspect_command()));
-  const Json json = document();
+  ASSERT_TRUE(run({"inspect", "--zoo", "vgg16", "--batch", "1", "--json"}));
+  const Json json = printed_json();
   EXPECT_EQ(json["macs"], 15470264320);
   EXPECT_EQ(json["parameters"], 138344128);
   EXPECT_EQ(json["operators"]["Conv"], 13);
