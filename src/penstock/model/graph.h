@@ -42,6 +42,7 @@ struct Tensor {
   int producer = -1;                // index into operators; -1 for inputs, parameters and constants
   std::vector<int> consumers;       // indices into operators, ascending; graph outputs not counted
   std::vector<std::int64_t> value;  // of small integer constants, else empty
+  std::vector<double> reals;        // likewise of real ones
 };
 
 using Attribute = std::variant<std::int64_t, double, std::string, std::vector<std::int64_t>>;

@@ -62,6 +62,7 @@ class Assembler {
     } else {
       made.kind = TensorKind::kConstant;  // add_operands says which are parameters
       if (state.value && !state.value->is_real) made.value = state.value->integers;
+      if (state.value && state.value->is_real) made.reals = state.value->reals;
     }
     graph_.tensors.push_back(std::move(made));
     return place;

@@ -330,5 +330,17 @@ TEST(ShapeRuleTest, RangesAndConstantsOfShapeHaveValues) {
       << failing.error().text();
 }
 
+TEST(ShapeRuleTest, SmallRealConstantsKeepTheirValues) {
+  ModelBuilder b = on({4, 6});
+  b.integers("two", {2});
+  b.node("Cast", {"two"}, {"exponent"}).with("to", 1);
+  b.node("Pow", {"x", "exponent"}, {"y"});
+  b.output("y");
+  const Result<Graph> graph = b.read();
+  ASSERT_TRUE(graph) << graph.error().text();
+  EXPECT_THAT(find_tensor(*graph, "exponent")->reals, ElementsAre(2.0));
+  EXPECT_TRUE(find_tensor(*graph, "exponent")->value.empty());
+}
+
 }  // namespace
 }  // namespace penstock::model
