@@ -44,4 +44,27 @@ Interval central_interval(double value, std::vector<double> replicates, double c
   return {value, at((1 - confidence) / 2), at((1 + confidence) / 2)};
 }
 
+Interval mean_difference(const std::vector<std::vector<double>>& later,
+                         const std::vector<std::vector<double>>& earlier, double scale,
+                         double run_to_run, const BootstrapOptions& options) {
+  core::RandomStream random(options.seed, "direct");
+  const auto mean = [](const std::vector<std::vector<double>>& runs) {
+    double sum = 0;
+    for (const auto& run : runs) sum += mean_of(run) / static_cast<double>(runs.size());
+    return sum;
+  };
+  const auto resampled = [&](const std::vector<std::vector<double>>& runs) {
+    double sum = 0;
+    for (const auto& run : runs) {
+      sum += block_bootstrap_mean(run, random) + run_to_run * scale * random.normal();
+    }
+    return sum / static_cast<double>(runs.size());
+  };
+  std::vector<double> replicates;
+  for (int r = 0; r < options.replicates; ++r) {
+    replicates.push_back(resampled(later) - resampled(earlier));
+  }
+  return central_interval(mean(later) - mean(earlier), std::move(replicates), options.confidence);
+}
+
 }  // namespace penstock::profile::internal

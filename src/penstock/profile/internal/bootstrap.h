@@ -17,6 +17,12 @@ double block_bootstrap_mean(const std::vector<double>& values, core::RandomStrea
 // Student's t with `degrees` of freedom.
 double student_t(int degrees, core::RandomStream& random);
 
+// The difference of two means over runs of steps, with its interval: steps are resampled in blocks
+// within each run, and every run is moved by a run effect of `run_to_run` times `scale`.
+Interval mean_difference(const std::vector<std::vector<double>>& later,
+                         const std::vector<std::vector<double>>& earlier, double scale,
+                         double run_to_run, const BootstrapOptions& options);
+
 // The central interval of replicates around a point estimate.
 Interval central_interval(double value, std::vector<double> replicates, double confidence);
 

@@ -1,0 +1,73 @@
+// The place where the runs of a profile are made: programs, folder, nodes, and the launch of each
+// kind of run.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "penstock/core/result.h"
+#include "penstock/profile/train_profile.h"
+#include "penstock/train/launch.h"
+#include "penstock/train/network.h"
+
+namespace penstock::profile::internal {
+
+class Setting {
+ public:
+  // Finds programs, makes the folder and the nodes, and fills in what the profile says of them.
+  static Result<std::unique_ptr<Setting>> prepare(TrainProfile& profile);
+  ~Setting();
+  Setting(const Setting&) = delete;
+  Setting& operator=(const Setting&) = delete;
+
+  Result<train::RunRecord> run(RunKind kind, int number);
+  // The loaders alone, as fast as they go, from the cold disk or the warm cache: samples/s.
+  Result<double> loader_rate(bool cold);
+  // What an empty step takes with its markers, seconds.
+  Result<double> marker_cost();
+
+ private:
+  explicit Setting(const TrainProfileOptions& options) : options_(options) {}
+  Status find_programs(TrainProfile& profile);
+  Status make_nodes(TrainProfile& profile);
+  Result<train::Launch> launch_of(RunKind kind, int number);
+  Status add_rank(const train::Job& job, const std::string& worker, bool real_data,
+                  train::Launch& launch) const;
+  void add_loader(const train::Job& job, bool cold, train::Launch& launch) const;
+  train::RankCommand attached(RunKind kind, const train::Job& job) const;
+  train::Job job_of(RunKind kind, int number, int rank) const;
+  std::string path_of(int number, int rank, const char* what) const;
+
+  const TrainProfileOptions& options_;
+  std::string folder_;
+  std::string channels_;  // folder of the batch channels, in memory where there is such a place
+  std::string worker_;
+  std::string emulated_worker_;
+  std::string loader_;
+  train::Transport transport_ = train::Transport::kRing;
+  std::optional<train::NodeNetwork> network_;
+  bool limit_in_transport_ = false;
+  std::vector<int> processors_;  // that we may run on
+  int cores_of_rank_ = 1;
+  int workers_ = 1;
+  std::vector<std::int64_t> gradient_bytes_;
+  int runs_ = 0;
+};
+
+// The cores that this process may use.
+std::vector<int> allowed_processors();
+
+// Files below a folder: how many, and their bytes.
+struct FolderContent {
+  std::int64_t files = 0;
+  double bytes = 0;
+};
+Result<FolderContent> measure_folder(const std::string& folder);
+
+// Drops the folder's files from the page cache; as root, everything.
+void drop_caches(const std::string& folder);
+bool can_drop_all_caches();
+
+}  // namespace penstock::profile::internal
