@@ -24,13 +24,13 @@ std::string matrix_labels(std::size_t rank, const std::string& matrix) {
   return labels + matrix;
 }
 
-struct Equation {
-  std::vector<std::string> operands;
-  std::string result;
-};
+}  // namespace
 
-// "bij,bjk->bik"; nothing for an ellipsis or an implicit result, which we have not met.
-std::optional<Equation> parse_equation(const std::string& text) {
+std::optional<Equation> equation_of(const model::Operator& op) {
+  const auto found = op.attributes.find("equation");
+  if (found == op.attributes.end()) return std::nullopt;
+  const auto* given = std::get_if<std::string>(&found->second);
+  const std::string text = given == nullptr ? "" : *given;
   Equation equation;
   const std::size_t arrow = text.find("->");
   if (arrow == std::string::npos || text.find('.') != std::string::npos) return std::nullopt;
@@ -41,10 +41,9 @@ std::optional<Equation> parse_equation(const std::string& text) {
   }
   for (const char c : text.substr(arrow + 2))
     if (c != ' ') equation.result += c;
+  if (equation.operands.size() != op.inputs.size()) return std::nullopt;
   return equation;
 }
-
-}  // namespace
 
 // One activation times one weight matrix: the activation's axis `contracted` gives way to the
 // result's axis `produced`. Nothing else changes.
@@ -190,12 +189,8 @@ Rule Tracker::recurrent(const model::Operator& op, int output) {
 }
 
 Rule Tracker::einsum(const model::Operator& op, int output) {
-  const auto found = op.attributes.find("equation");
-  const std::string* text =
-      found == op.attributes.end() ? nullptr : std::get_if<std::string>(&found->second);
-  const std::optional<Equation> equation = parse_equation(text == nullptr ? "" : *text);
-  if (!equation || equation->operands.size() != op.inputs.size())
-    return barrier(op.outputs[at(output)]);
+  const std::optional<Equation> equation = equation_of(op);
+  if (!equation) return barrier(op.outputs[at(output)]);
   return product(op, output, equation->operands, equation->result);
 }
 

@@ -15,6 +15,7 @@
 // All else is a barrier.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,14 @@ struct Trait {
   Keeps keeps = Keeps::kNothing;
 };
 Trait trait(const model::Operator& op);
+
+// Of an Einsum, "bij,bjk->bik": one letter for each axis of an operand and of the result.
+struct Equation {
+  std::vector<std::string> operands;
+  std::string result;
+};
+// Nothing for an ellipsis or an implicit result, which we have not met.
+std::optional<Equation> equation_of(const model::Operator& op);
 
 // Where a tensor's value comes from.
 enum class Origin {

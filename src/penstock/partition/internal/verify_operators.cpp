@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "penstock/partition/internal/lowering_rules.h"
+#include "penstock/partition/internal/verify_einsum.h"
 #include "penstock/partition/internal/verify_maps.h"
 #include "penstock/partition/internal/verify_moves.h"
 #include "penstock/partition/internal/verify_pointwise.h"
@@ -40,22 +42,30 @@ std::size_t Invocation::axis(std::int64_t from_either_end, std::size_t rank) con
       from_either_end < 0 ? from_either_end + static_cast<std::int64_t>(rank) : from_either_end);
 }
 
-bool executable(const model::Graph& graph, const model::Operator& op) {
+std::string obstacle(const model::Graph& graph, const model::Operator& op) {
   const auto rank = [&](std::size_t input) {
     return input < op.inputs.size() && op.inputs[input] >= 0
                ? graph.tensors[static_cast<std::size_t>(op.inputs[input])].shape.size()
                : 0;
   };
-  const bool flat_map = rank(0) == 3 || rank(0) == 4;
-  if (op.type == "Conv") return flat_map;
-  if (op.type == "MaxPool" || op.type == "AveragePool") {
+  const std::string& type = op.type;
+  const bool pools = type == "MaxPool" || type == "AveragePool";
+  if (type == "Conv" || pools || type == "GlobalAveragePool" || type == "GlobalMaxPool") {
+    if (rank(0) != 3 && rank(0) != 4) return "its maps have neither one nor two axes";
     const auto outputs =
         std::count_if(op.outputs.begin(), op.outputs.end(), [](int tensor) { return tensor >= 0; });
-    return flat_map && outputs == 1;
+    return pools && outputs != 1 ? "its indices are asked for too" : "";
   }
-  if (op.type == "GlobalAveragePool" || op.type == "GlobalMaxPool") return flat_map;
-  if (op.type == "Gemm" || op.type == "MatMul") return rank(0) >= 2 && rank(1) >= 2;
-  return pointwise(op.type) || reduces_or_normalises(op.type) || moves_elements(op.type);
+  if (type == "Gemm" || type == "MatMul")
+    return rank(0) >= 2 && rank(1) >= 2 ? "" : "an operand is a vector";
+  if (type == "Einsum") {
+    if (sums_products(graph, op)) return "";
+    return "its equation has an ellipsis, a diagonal or no named result";
+  }
+  if (pointwise(type) || reduces_or_normalises(type) || moves_elements(type)) return "";
+  if (trait(op).family == Family::kRecurrent)
+    return "it has no double-precision passes through time here";
+  return "it has no double-precision passes here";
 }
 
 bool linear(const model::Operator& op) {
@@ -71,6 +81,7 @@ Operand operand_kind(const model::Operator& op, std::size_t input) {
   if (type == "Conv" || type == "Gemm" || type == "MatMul" || type == "Gather") {
     return input == 2 ? Operand::kOffset : Operand::kWeight;
   }
+  if (type == "Einsum") return Operand::kWeight;
   if (type == "Add" || type == "Sub" || type == "Sum") return Operand::kOffset;
   if (type == "BatchNormalization") {
     return input == 2 || input == 3 ? Operand::kOffset : Operand::kScale;
@@ -83,6 +94,7 @@ Array forward(const Invocation& call) {
   const std::string& type = call.op->type;
   if (type == "Conv") return convolve(call);
   if (type == "Gemm" || type == "MatMul") return multiply(call);
+  if (type == "Einsum") return einsum(call);
   if (pointwise(type)) return pointwise_forward(call);
   if (reduces_or_normalises(type)) return map_forward(call);
   return move_forward(call);
@@ -93,6 +105,7 @@ std::vector<Array> backward(const Invocation& call, const Array& output, const A
   const std::string& type = call.op->type;
   if (type == "Conv") return convolve_back(call, gradient, wanted);
   if (type == "Gemm" || type == "MatMul") return multiply_back(call, gradient, wanted);
+  if (type == "Einsum") return einsum_back(call, gradient, wanted);
   if (pointwise(type)) return pointwise_back(call, output, gradient, wanted);
   if (reduces_or_normalises(type)) return map_back(call, output, gradient, wanted);
   return move_back(call, gradient, wanted);

@@ -30,8 +30,8 @@ struct Invocation {
   std::size_t axis(std::int64_t from_either_end, std::size_t rank) const;
 };
 
-// Whether both directions of the operator are implemented.
-bool executable(const model::Graph& graph, const model::Operator& op);
+// Why an operator cannot be executed, after its name; empty where both directions can.
+std::string obstacle(const model::Graph& graph, const model::Operator& op);
 
 // Linear in its activations but for an offset: the offsets of these operands of such an operator
 // belong to one summand of a partial sum only.

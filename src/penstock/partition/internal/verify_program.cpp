@@ -56,8 +56,8 @@ Result<Program> Program::build(const model::Graph& graph, const Network& network
 Status Program::check_operator(int i) const {
   const model::Operator& op = graph_->operators[at(i)];
   const std::string place = graph_->source + ": operator " + op.name;
-  if (!executable(*graph_, op)) {
-    return core::negative(place, "verify cannot execute " + op.type,
+  if (const std::string why = obstacle(*graph_, op); !why.empty()) {
+    return core::negative(place, "verify cannot execute " + op.type + ": " + why,
                           "its plan can still be priced; verify a network without it");
   }
   for (const int input : op.inputs) {
@@ -230,7 +230,7 @@ Status Program::run_whole() {
     const bool fed = !op.outputs.empty() && op.outputs[0] >= 0 &&
                      tracker_->origin(op.outputs[0]) == Origin::kFed;
     if (!ours.contains(static_cast<int>(i)) && !fed) continue;
-    if (fed && !executable(*graph_, op)) continue;
+    if (fed && !obstacle(*graph_, op).empty()) continue;
     for (std::size_t k = 0; k < op.outputs.size(); ++k) {
       if (op.outputs[k] < 0 || (k > 0 && op.type != "Split")) continue;
       Invocation call{graph_, &op, static_cast<int>(k), {}, {}, {}};

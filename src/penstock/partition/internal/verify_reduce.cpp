@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <optional>
 
@@ -83,6 +84,8 @@ class Shrinking {
       shape = convolution(number);
     } else if (type == "Gemm" || type == "MatMul") {
       shape = product(op);
+    } else if (type == "Einsum") {
+      shape = einsum(op);
     } else if (type == "Gather") {
       shape = gather(op);
     } else if (type == "MaxPool" || type == "AveragePool" || type.starts_with("Global")) {
@@ -201,6 +204,33 @@ class Shrinking {
     }
     if (op.inputs.size() > 2 && op.inputs[2] >= 0)
       align(op.inputs[2], before(op.outputs[0]), result);
+    return result;
+  }
+
+  // The letters that data has shrink with it; parameters keep the others.
+  std::optional<Shape> einsum(const model::Operator& op) {
+    const std::optional<Equation> equation = equation_of(op);
+    if (!equation) return std::nullopt;
+    std::map<char, std::int64_t> sizes;
+    for (const bool data : {true, false}) {
+      for (std::size_t k = 0; k < op.inputs.size(); ++k) {
+        if (is_data(op.inputs[k]) != data) continue;
+        const std::string& labels = equation->operands[k];
+        if (labels.size() != before(op.inputs[k]).size()) return std::nullopt;
+        for (std::size_t i = 0; i < labels.size(); ++i) {
+          std::int64_t& size = after(op.inputs[k])[i];
+          const auto [known, added] = sizes.try_emplace(labels[i], size);
+          if (!data && before(op.inputs[k])[i] != 1) size = known->second;
+          if (known->second == 1) known->second = size;
+          if (size != 1 && size != known->second) return std::nullopt;
+        }
+      }
+    }
+    Shape result;
+    for (const char letter : equation->result) {
+      if (!sizes.contains(letter)) return std::nullopt;
+      result.push_back(sizes.at(letter));
+    }
     return result;
   }
 

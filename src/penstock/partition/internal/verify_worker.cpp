@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "penstock/core/check.h"
+#include "penstock/partition/internal/verify_einsum.h"
 #include "penstock/partition/internal/verify_program.h"
 
 namespace penstock::partition::internal {
@@ -117,6 +118,7 @@ Frame Program::operand_frame(int v, const Step& step, std::size_t input, const F
     for (std::size_t i = 1; i < shape.size(); ++i) frame[i] = result[picked + i - 1];
     return frame;
   }
+  if (op.type == "Einsum") return einsum_frame(*graph_, op, input, result);
   if (op.type == "BatchNormalization") {
     frame[0] = result[1];
     return frame;

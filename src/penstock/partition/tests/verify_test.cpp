@@ -421,6 +421,44 @@ TEST(VerifyTest, GivesTheSameReportAtAnyNumberOfThreads) {
   EXPECT_EQ(text_of(*verify_plan(graph, network, plan, options)), alone);
 }
 
+// A product of activations between layers, and one with weights of several experts.
+TEST(VerifyTest, HoldsForEinsums) {
+  Sketch sketch(10);
+  const int x = sketch.linear(sketch.input({10, 4, 6}), 8);
+  const int y = sketch.follow("Tanh", sketch.linear(x, 8));
+  const int scores = sketch.op("Einsum", {x, y}, {10, 4, 4},
+                               {{"equation", std::string("bid,bjd->bij")}}, 10 * 4 * 4 * 8);
+  const int experts = sketch.op("Einsum", {scores, sketch.parameter({3, 4, 5})}, {10, 4, 3, 5},
+                                {{"equation", std::string("bij,ejo->bieo")}}, 10 * 4 * 4 * 3 * 5);
+  const model::Graph graph = sketch.graph({sketch.linear(experts, 6)});
+  const Network network = *lower(graph);
+  core::RandomStream random(10, "einsum");
+  for (int trial = 0; trial < 12; ++trial) {
+    SCOPED_TRACE(trial);
+    const Table table = trial % 2 == 0 ? Table::kClassic : Table::kFused;
+    expect_holds(graph,
+                 pair_plan(table, random_states(random, network), trial % 3 == 0 ? 0.5 : 0.3));
+  }
+}
+
+TEST(VerifyTest, SaysWhyItCannotExecuteARecurrentOperator) {
+  Sketch sketch(4);
+  const int lstm = sketch.op(
+      "LSTM", {sketch.input({4, 5, 3}), sketch.parameter({1, 8, 3}), sketch.parameter({1, 8, 2})},
+      {4, 5, 1, 2}, {{"hidden_size", 2L}, {"layout", 1L}}, 5 * 4 * 8 * (3 + 2));
+  const model::Graph graph = sketch.graph({lstm});
+  const Result<Network> network = lower(graph);
+  ASSERT_TRUE(network) << network.error().text();
+  ASSERT_EQ(network->nodes.size(), 1u);
+  const Result<VerifyReport> report =
+      verify_plan(graph, *network, pair_plan(Table::kFused, {code(Type::kBatch)}, 0.5));
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().kind, ErrorKind::kNegative);
+  EXPECT_NE(report.error().text().find("cannot execute LSTM: it has no double-precision passes"),
+            std::string::npos)
+      << report.error().text();
+}
+
 TEST(VerifyTest, NamesAnOperatorThatItCannotExecute) {
   Sketch sketch(4);
   const int x = sketch.linear(sketch.input({4, 3, 8}), 8);
