@@ -131,6 +131,8 @@ constexpr std::array kArithmetic = {
                [](double a, double b) { return std::min(a, b); }},
     Arithmetic{"Max", [](I a, I b) -> Maybe { return std::max(a, b); },
                [](double a, double b) { return std::max(a, b); }},
+    Arithmetic{"Pow", [](I, I) -> Maybe { return std::nullopt; },
+               [](double a, double b) { return std::pow(a, b); }},
     Arithmetic{"Equal", [](I a, I b) -> Maybe { return a == b; }, nullptr},
     Arithmetic{"Less", [](I a, I b) -> Maybe { return a < b; }, nullptr},
     Arithmetic{"LessOrEqual", [](I a, I b) -> Maybe { return a <= b; }, nullptr},
@@ -412,6 +414,8 @@ std::optional<Value> fold(const NodeContext& c, std::size_t output) {
     if (c.has(slot) && !c.in(slot).value) return std::nullopt;
   }
   if (output != 0 || c.input_count() == 0 || !c.has(0)) return std::nullopt;
+  // Its result has the type of its base.
+  if (type == "Pow" && !c.in(0).value->is_real) return std::nullopt;
   const auto arithmetic =
       std::find_if(kArithmetic.begin(), kArithmetic.end(),
                    [&](const Arithmetic& candidate) { return candidate.type == type; });

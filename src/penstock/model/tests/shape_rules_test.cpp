@@ -332,13 +332,14 @@ TEST(ShapeRuleTest, RangesAndConstantsOfShapeHaveValues) {
 
 TEST(ShapeRuleTest, SmallRealConstantsKeepTheirValues) {
   ModelBuilder b = on({4, 6});
-  b.integers("two", {2});
-  b.node("Cast", {"two"}, {"exponent"}).with("to", 1);
+  b.integers("sixteen", {16}).reals("half", {-0.5F});
+  b.node("Cast", {"sixteen"}, {"size"}).with("to", 1);
+  b.node("Pow", {"size", "half"}, {"exponent"});  // as exporters write 1 / sqrt(size)
   b.node("Pow", {"x", "exponent"}, {"y"});
   b.output("y");
   const Result<Graph> graph = b.read();
   ASSERT_TRUE(graph) << graph.error().text();
-  EXPECT_THAT(find_tensor(*graph, "exponent")->reals, ElementsAre(2.0));
+  EXPECT_THAT(find_tensor(*graph, "exponent")->reals, ElementsAre(0.25));
   EXPECT_TRUE(find_tensor(*graph, "exponent")->value.empty());
 }
 
