@@ -7,6 +7,10 @@
 //
 // A rank that dies takes the run with it, by name and with the last lines it wrote; a rank that is
 // silent for `patience` counts as hung. Ctrl-C (core/interrupt.h) ends the run and keeps its steps.
+// Standard output and error of all processes are caught; the last lines show in the error.
+//
+// Ranks find $PENSTOCK_STEPS in their environment, and RANK, LOCAL_RANK and WORLD_SIZE, unless
+// their command sets these otherwise.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +36,10 @@ struct Launch {
   std::vector<RankCommand> companions;  // loaders: started first, ended with the ranks
   Seconds patience{60};                 // without a line of any rank, after its first step
   Seconds start_patience{180};          // until every rank's first step
+  // Above 0: the ranks start through srun on that many nodes of our Slurm allocation, and say their
+  // steps over TCP. Their namespaces and processors are then left to Slurm, and their processor
+  // time and memory are not known here.
+  int slurm_nodes = 0;
 };
 
 struct RankRecord {

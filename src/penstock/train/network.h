@@ -1,6 +1,7 @@
 // Nodes on one machine: network namespaces joined by virtual Ethernet whose rate a token-bucket
 // filter limits. Needs root; where it is absent the ring's own limit (train/job.h) stands in, and
-// the report says so.
+// the report says so. Only the rate is emulated: a delay would take netem, which many kernels are
+// built without, so nodes are as far apart as two processes. The ring's own limit has a delay.
 //
 //   if (can_emulate_nodes()) {
 //     PENSTOCK_TRY(NodeNetwork network, NodeNetwork::create(2, Bandwidth(1.25e9)));
@@ -40,6 +41,7 @@ class NodeNetwork {
  private:
   NodeNetwork() = default;
   std::vector<Node> nodes_;
+  std::string bridge_;  // its namespace; empty where nothing was made
 };
 
 }  // namespace penstock::train
