@@ -124,6 +124,18 @@ SetupBuildsAgainWithoutConfiguringAgain() {
   [[ $(grep -c '^cmake -S' calls) == 2 ]] || die "a moved tree was not configured afresh"
 }
 
+SetupLooksAgainForWhatItHasInstalled() {
+  make_tree
+  echo libtorch-dev >absent
+  run tree/setup
+  expect_status 0
+  expect_no_line calls "apt-get"
+  run tree/setup --train
+  expect_status 0
+  expect_line calls "libtorch-dev"
+  [[ $(grep -c '^cmake -S' calls) == 2 ]] || die "not configured again after the installation"
+}
+
 SetupShowsTheEndOfAFailedBuild() {
   make_tree
   stand_in cmake "
