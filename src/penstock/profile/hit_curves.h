@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "penstock/core/result.h"
 
@@ -42,5 +43,25 @@ struct HitSimulation {
   std::uint64_t seed = 0;
 };
 double simulated_hit_ratio(CachePolicy policy, int cached_items, const HitSimulation& simulation);
+
+struct PageCacheMeasurement {
+  double fraction = 0;  // of the data that the group's memory limit holds
+  double hits = 0;      // of bytes, in the steady epochs
+};
+
+struct PageCacheOptions {
+  std::string folder;  // on the disk in question; the file made there is removed
+  std::int64_t file_bytes = 512 << 20;
+  std::int64_t read_bytes = 128 << 10;  // as large as an image of ImageNet
+  int epochs = 5;
+  int warmup_epochs = 2;
+  std::vector<double> fractions = {0.25, 0.375, 0.5, 0.625, 0.75, 0.875};
+  std::uint64_t seed = 0;
+};
+
+// The page cache of this machine: a file read in random permutations by a process whose memory, and
+// with it its cache, a control group limits (version 1 or 2). Hits are what the kernel did not read
+// from storage. Needs root.
+Result<std::vector<PageCacheMeasurement>> measure_page_cache(const PageCacheOptions& options);
 
 }  // namespace penstock::profile

@@ -57,4 +57,30 @@ struct LinkVerdict {
 // Against what the catalogue or the user says; 80 % of the line rate is what protocols leave.
 LinkVerdict judge_link(const LinkFit& fit, const std::string& link, Bandwidth expected);
 
+struct LinkMeasurementOptions {
+  int ranks = 2;
+  int nodes = 1;
+  Bandwidth link;             // between nodes; 0: unlimited
+  Seconds delay;              // one way
+  bool in_transport = false;  // limit links in the transport even where the kernel could
+  std::vector<std::int64_t> sizes;
+  std::int64_t warmup = 5;  // as nccl-tests
+  std::int64_t repetitions = 20;
+  bool progress = false;
+};
+
+struct LinkMeasurement {
+  std::vector<LinkPoint> points;   // by size
+  std::vector<double> sent_bytes;  // of a rank and repetition, counted by the transport
+  std::string nodes_made_by;       // empty: all on one node
+  std::vector<std::string> notes;
+  bool interrupted = false;
+};
+
+// 8 B to 64 MiB, doubling.
+std::vector<std::int64_t> default_link_sizes();
+
+// All-reduces on our ring (train/ring.h) between processes, on nodes of their own where asked.
+Result<LinkMeasurement> measure_link(const LinkMeasurementOptions& options);
+
 }  // namespace penstock::profile

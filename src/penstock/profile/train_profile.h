@@ -57,8 +57,9 @@ struct TrainProfileOptions {
   std::int64_t batch = 32;                 // of one rank
   int ranks = 1;
   int nodes = 1;
-  Bandwidth link;                             // between nodes; 0: unlimited
-  Seconds delay;                              // of it, one way
+  Bandwidth link;                   // between nodes; 0: unlimited
+  Seconds delay;                    // of it, one way
+  bool nodes_in_transport = false;  // limit links in the transport even where the kernel could
   std::optional<train::Transport> transport;  // absent: what fits
   train::Optimizer optimizer = train::Optimizer::kSgd;
   bool overlap = true;

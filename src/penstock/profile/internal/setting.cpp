@@ -127,13 +127,14 @@ Status Setting::make_nodes(TrainProfile& profile) {
   if (options_.nodes > 1 && options_.attach.empty()) {
     const Status can = train::can_emulate_nodes();
     // A delay needs the transport's own limit: the kernel's filter has only a rate.
-    if (can && options_.delay.value() == 0) {
+    const bool in_transport = options_.nodes_in_transport || options_.delay.value() > 0;
+    if (can && !in_transport) {
       PENSTOCK_TRY(network_, train::NodeNetwork::create(options_.nodes, options_.link));
       profile.link_text = "network namespaces, rate limited by the kernel";
     } else if (options_.transport.value_or(Transport::kRing) != Transport::kRing) {
       return core::missing_error("--nodes",
                                  "nodes cannot be made for this transport: " +
-                                     (can ? "it has no delay" : can.error().text()),
+                                     (can ? "the kernel limits only the rate" : can.error().text()),
                                  "use --transport ring, whose links are limited in the process");
     } else {
       transport_ = Transport::kRing;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "penstock/core/result.h"
@@ -23,6 +24,8 @@ class Setting {
   Setting& operator=(const Setting&) = delete;
 
   Result<train::RunRecord> run(RunKind kind, int number);
+  // What the emulated accelerator sums from now on, in the order of the forward pass.
+  void set_gradients(std::vector<std::int64_t> bytes) { gradient_bytes_ = std::move(bytes); }
   // The loaders alone, as fast as they go, from the cold disk or the warm cache: samples/s.
   Result<double> loader_rate(bool cold);
   // What an empty step takes with its markers, seconds.

@@ -43,6 +43,16 @@ TEST(HitCurvesTest, ThePageCacheComesOutAsMeasuredOnLinux) {
   EXPECT_NEAR(hit_ratio(CachePolicy::kPageCache, 0.875 - kOther), 0.685, 0.04);
 }
 
+TEST(HitCurvesSlowTest, ThePageCacheOfThisMachineIsWhatTheModelSays) {
+  const auto measured = measure_page_cache(
+      {.folder = testing::TempDir(), .file_bytes = 256 << 20, .fractions = {0.375, 0.625, 0.875}});
+  if (!measured) GTEST_SKIP() << measured.error().text();
+  for (const PageCacheMeasurement& m : *measured) {
+    EXPECT_NEAR(m.hits, hit_ratio(CachePolicy::kPageCache, m.fraction), 0.06) << m.fraction;
+    RecordProperty(std::to_string(m.fraction), std::to_string(m.hits));
+  }
+}
+
 TEST(HitCurvesTest, EveryPolicyRisesFromNothingToAll) {
   for (const CachePolicy policy : {CachePolicy::kMinio, CachePolicy::kLru, CachePolicy::kFifo,
                                    CachePolicy::kRandom, CachePolicy::kPageCache}) {

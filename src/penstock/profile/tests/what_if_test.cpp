@@ -31,7 +31,7 @@ Conditions conditions(double cores, double disk_bytes_per_s, double cache_bytes,
   return c;
 }
 
-TEST(WhatIfTest, TheSlowestOfComputePrepAndFetchBinds) {
+TEST(WhatIfTest, TheLowestRateOfComputePrepAndFetchBinds) {
   EXPECT_EQ(predict(facts(), conditions(20, 0, 0, CachePolicy::kNone)).binds, "compute");
   const Prediction prep = predict(facts(), conditions(4, 0, 0, CachePolicy::kNone));
   EXPECT_EQ(prep.binds, "prep");
