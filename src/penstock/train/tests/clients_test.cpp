@@ -162,7 +162,7 @@ TEST(AttachedExampleSlowTest, ThePyTorchScriptIsMeasuredWithItsSumsAndWithout) {
   for (const std::string all_reduce : {"on", "off"}) {
     const std::string port = std::to_string(20000 + ::getpid() % 20000);
     Launch launch =
-        launch_of({"python3", PENSTOCK_SOURCE_DIR "/examples/attach/train_resnet.py", "--model",
+        launch_of({python, PENSTOCK_SOURCE_DIR "/examples/attach/train_resnet.py", "--model",
                    "small", "--batch", "4", "--size", "32", "--workers", "0"},
                   {{"PENSTOCK_STEP_COUNT", "4"},
                    {"PENSTOCK_ALL_REDUCE", all_reduce},
