@@ -1,6 +1,6 @@
 """A plain PyTorch training script with three lines of Penstock, marked below.
 
-    penstock profile train --batch 8 -- python3 examples/attach/train_resnet.py DATA
+    penstock profile train --attach --ranks 2 -- python3 examples/attach/train_resnet.py DATA
     python3 examples/attach/train_resnet.py DATA        # the same without Penstock
 
 DATA is a folder with one folder of images for each class; without it the images are random. Put
