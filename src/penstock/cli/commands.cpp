@@ -6,6 +6,7 @@ std::unique_ptr<Command> make_book_command();
 std::unique_ptr<Command> make_catalog_command();
 std::unique_ptr<Command> make_inspect_command();
 std::unique_ptr<Command> make_ledger_command();
+std::unique_ptr<Command> make_load_command();
 std::unique_ptr<Command> make_partition_command();
 std::unique_ptr<Command> make_plan_command();
 
@@ -14,6 +15,7 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_plan_command());
   commands.push_back(make_inspect_command());
   commands.push_back(make_partition_command());
+  commands.push_back(make_load_command());
   commands.push_back(make_catalog_command());
   commands.push_back(make_ledger_command());
   commands.push_back(make_book_command());

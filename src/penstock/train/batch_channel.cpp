@@ -311,6 +311,10 @@ void BatchWriter::publish(std::int32_t samples) {
   wake(header.writer_event);
 }
 
+bool BatchWriter::has_reader() const {
+  return state_->header().reader_state.load(std::memory_order_acquire) != kAwaited;
+}
+
 bool BatchWriter::reader_left() const {
   return state_->header().reader_state.load(std::memory_order_acquire) == kLeft;
 }

@@ -74,6 +74,7 @@ class BatchWriter {
   // The same, or nothing where no slot became free in time.
   Result<std::optional<BatchSlot>> acquire_for(Seconds patience);
   void publish(std::int32_t samples);  // the slot that has been held longest
+  bool has_reader() const;             // one has opened the channel, whether or not it still lives
   bool reader_left() const;            // of its own will, as against a death
   void set_counters(const LoaderCounters& counters);
   void close();                           // no more batches

@@ -141,7 +141,9 @@ TEST_F(BatchChannelTest, AKilledReaderIsNamedToTheWriter) {
 
 TEST_F(BatchChannelTest, AReaderThatLeavesIsNotADeadOne) {
   BatchWriter writer = writer_at(path_);
+  EXPECT_FALSE(writer.has_reader());
   { ASSERT_TRUE(BatchReader::open(path_, Seconds(0))); }
+  EXPECT_TRUE(writer.has_reader());
   const Result<BatchSlot> slot = writer.acquire();
   ASSERT_FALSE(slot);
   EXPECT_TRUE(writer.reader_left());
