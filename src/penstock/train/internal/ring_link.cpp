@@ -50,7 +50,8 @@ RingLink::RingLink(Neighbours neighbours, const RingOptions& options)
       limited_(is_limited(options, neighbours_.previous.rank)),
       patience_(options.patience),
       period_ns_(static_cast<std::int64_t>(options.patience.value() * 1e9 / kSignsPerPatience)),
-      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      scratch_(kPieceBytes) {}
 
 RingLink::~RingLink() { ::close(wake_); }
 
@@ -73,7 +74,6 @@ Result<std::int64_t> RingLink::exchange(const Message& out, const Message& in, b
   in_ = Receiving();
   in_.message = in;
   in_.add = add;
-  if (add && scratch_.size() < in.floats) scratch_.resize(in.floats);
   progress_ns_ = sign_sent_ns_ = monotonic_ns();
 
   while (true) {
@@ -168,19 +168,23 @@ Status RingLink::header_complete() {
 Status RingLink::receive_payload() {
   const std::size_t size = in_.message.floats * sizeof(float);
   if (in_.payload_bytes < size) {
-    char* to = reinterpret_cast<char*>(in_.add ? scratch_.data() : in_.message.data);
-    const std::size_t piece = std::min(size - in_.payload_bytes, in_.add ? kPieceBytes : size);
-    const ssize_t received =
-        ::recv(neighbours_.from_previous.descriptor(), to + in_.payload_bytes, piece, MSG_DONTWAIT);
+    // What is added goes by way of a buffer that stays in the cache, behind the bytes of a float
+    // that is not whole yet.
+    const std::size_t carried = in_.add ? in_.payload_bytes % sizeof(float) : 0;
+    char* to = in_.add ? scratch_.data() + carried
+                       : reinterpret_cast<char*>(in_.message.data) + in_.payload_bytes;
+    const std::size_t room = in_.add ? scratch_.size() - carried : size;
+    const ssize_t received = ::recv(neighbours_.from_previous.descriptor(), to,
+                                    std::min(size - in_.payload_bytes, room), MSG_DONTWAIT);
     if (received < 0 && would_block(errno)) return {};
     if (received <= 0) {
       return core::negative("",
                             to_text(neighbours_.previous) + " has ended in the middle of a sum");
     }
+    if (in_.add) add_received(carried + static_cast<std::size_t>(received));
     in_.payload_bytes += static_cast<std::size_t>(received);
     received_bytes_ += received;
     progress_ns_ = monotonic_ns();
-    if (in_.add) add_received();
   }
   if (in_.payload_bytes == size) {
     in_.done = true;
@@ -190,12 +194,16 @@ Status RingLink::receive_payload() {
   return {};
 }
 
-void RingLink::add_received() {
-  const std::size_t whole = in_.payload_bytes / sizeof(float);
-  float* to = in_.message.data;
-  const float* from = scratch_.data();
-  for (std::size_t i = in_.floats_added; i < whole; ++i) to[i] += from[i];
-  in_.floats_added = whole;
+// Adds the whole floats of the buffer, and moves what is left to its front.
+void RingLink::add_received(std::size_t bytes) {
+  float* to = in_.message.data + in_.payload_bytes / sizeof(float);
+  const std::size_t whole = bytes / sizeof(float);
+  for (std::size_t i = 0; i < whole; ++i) {
+    float value = 0;
+    std::memcpy(&value, scratch_.data() + i * sizeof(float), sizeof(float));
+    to[i] += value;
+  }
+  std::memmove(scratch_.data(), scratch_.data() + whole * sizeof(float), bytes % sizeof(float));
 }
 
 // The previous rank gives up and says why; so does this one.

@@ -64,7 +64,6 @@ class RingLink {
     Header header;
     std::size_t header_bytes = 0;
     std::size_t payload_bytes = 0;
-    std::size_t floats_added = 0;
     bool done = false;
     std::int64_t arrived_ns = 0;
     std::int64_t release_ns = 0;
@@ -76,7 +75,7 @@ class RingLink {
   Status receive_payload();
   Status header_complete();
   Status failed_peer(std::size_t bytes);
-  void add_received();
+  void add_received(std::size_t bytes);
   Status wait_for_sockets();
   Status check_patience(std::int64_t now_ns);
   void send_sign_of_life(std::int64_t now_ns);
@@ -91,7 +90,7 @@ class RingLink {
   int wake_;
   Sending out_;
   Receiving in_;
-  std::vector<float> scratch_;
+  std::vector<char> scratch_;
   std::int64_t progress_ns_ = 0;
   std::int64_t sign_sent_ns_ = 0;
   std::int64_t sign_heard_ns_ = 0;
