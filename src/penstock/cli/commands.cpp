@@ -9,12 +9,14 @@ std::unique_ptr<Command> make_ledger_command();
 std::unique_ptr<Command> make_load_command();
 std::unique_ptr<Command> make_partition_command();
 std::unique_ptr<Command> make_plan_command();
+std::unique_ptr<Command> make_profile_command();
 
 std::vector<std::unique_ptr<Command>> make_commands() {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(make_plan_command());
   commands.push_back(make_inspect_command());
   commands.push_back(make_partition_command());
+  commands.push_back(make_profile_command());
   commands.push_back(make_load_command());
   commands.push_back(make_catalog_command());
   commands.push_back(make_ledger_command());

@@ -94,7 +94,7 @@ TEST(FleetModelTest, TheFirstEpochIsColdAndTheOthersHitWhatMemoryHolds) {
   ASSERT_TRUE(step.runs);
   EXPECT_NEAR(step.hits, lru_hit_ratio(0.5), 1e-12);
   const double cold = 128 * 320e3 / 1e9;
-  EXPECT_NEAR(step.cold_step_s, std::max(cold, step.compute_s), 1e-12);
+  EXPECT_NEAR(step.cold_step_s, std::max(cold, step.compute_s + step.interconnect_s), 1e-12);
   EXPECT_NEAR(step.fetch_s, cold * (1 - lru_hit_ratio(0.5)), 1e-12);
   const double steps = std::ceil(1e6 / 128);
   EXPECT_NEAR(step.time.value(), steps * (step.cold_step_s + 9 * step.steady_step_s), 1e-6);
