@@ -18,7 +18,7 @@
 
 namespace penstock::train {
 
-// Of a tensor of kind kParameter or kStatistic; `values` has its size.
+// Of a tensor of kind kParameter or kStatistic.
 void initial_values(const model::Graph& graph, int tensor, std::uint64_t seed,
                     std::span<float> values);
 

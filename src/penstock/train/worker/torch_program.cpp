@@ -37,8 +37,8 @@ bool is_initial_state(const Graph& graph, int tensor) {
   });
 }
 
-at::Tensor initial_tensor(const Graph& graph, int tensor, const ProgramOptions& options) {
-  const model::Shape& shape = graph.tensors[at_index(tensor)].shape;
+at::Tensor initial_tensor(const Graph& graph, int tensor, const model::Shape& shape,
+                          const ProgramOptions& options) {
   at::Tensor values = at::empty(shape, at::kFloat);
   initial_values(graph, tensor, options.seed,
                  {values.data_ptr<float>(), static_cast<std::size_t>(values.numel())});
@@ -119,13 +119,25 @@ void Program::make_parameters(const ProgramOptions& options) {
       const model::Tensor& tensor = graph_.tensors[at_index(input)];
       if (tensor.kind != TensorKind::kParameter && tensor.kind != TensorKind::kStatistic) continue;
       at::Tensor& held = held_[at_index(input)];
-      held = initial_tensor(graph_, input, options);
+      const model::Shape shape = trained_shape(graph_.operators[i], input);
+      if (shape != tensor.shape) repeated_.push_back(input);
+      held = initial_tensor(graph_, input, shape, options);
       if (tensor.kind == TensorKind::kStatistic) continue;
       held.set_requires_grad(true);
       parameters_.push_back({tensor.name, held});
     }
     if (has_folded_norm(graph_, graph_.operators[i])) unfold_norm(i, options);
   }
+}
+
+// A class token is one vector, which the file expands to the batch before its first use; the
+// operator's count of parameters has it once.
+model::Shape Program::trained_shape(const Operator& op, int tensor) const {
+  model::Shape shape = graph_.tensors[at_index(tensor)].shape;
+  const bool is_repeated = graph_.batch > 1 && !shape.empty() && shape[0] == graph_.batch &&
+                           op.parameters * graph_.batch == model::elements(shape);
+  if (is_repeated) shape[0] = 1;
+  return shape;
 }
 
 void Program::unfold_norm(std::size_t op, const ProgramOptions& options) {
@@ -181,6 +193,10 @@ std::vector<at::Tensor> Program::execute(std::size_t op, const Invocation& call)
 
 at::Tensor Program::logits(const std::vector<at::Tensor>& inputs) const {
   std::vector<at::Tensor> values = held_;
+  for (const int tensor : repeated_) {
+    values[at_index(tensor)] =
+        held_[at_index(tensor)].expand(graph_.tensors[at_index(tensor)].shape);
+  }
   for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
     values[at_index(graph_.inputs[i])] = inputs[i];
   }

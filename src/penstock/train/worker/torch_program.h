@@ -68,6 +68,7 @@ class Program {
   Status find_functions();
   Status make_constants(const ProgramOptions& options);
   void make_parameters(const ProgramOptions& options);
+  model::Shape trained_shape(const model::Operator& op, int tensor) const;
   void unfold_norm(std::size_t op, const ProgramOptions& options);
   void plan_releases();
   std::vector<at::Tensor> execute(std::size_t op, const Invocation& call) const;
@@ -76,6 +77,7 @@ class Program {
   model::Graph graph_;
   int result_ = -1;               // the tensor that the loss reads
   std::vector<at::Tensor> held_;  // by tensor: parameters, statistics and constants
+  std::vector<int> repeated_;     // parameters that the file repeats for every item of a batch
   std::vector<Step> steps_;       // by operator
   std::vector<Parameter> parameters_;
 };
