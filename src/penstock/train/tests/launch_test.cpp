@@ -263,6 +263,33 @@ TEST_F(LaunchTest, CtrlCEndsTheRunAndKeepsItsSteps) {
   EXPECT_EXIT(run_and_interrupt(launch), testing::ExitedWithCode(0), "");
 }
 
+// Stands in for Slurm's: runs every line of the file after its rank's number.
+constexpr const char* kFakeSrun =
+    "#!/bin/sh\n"
+    "for file; do :; done\n"
+    "while read -r rank line; do eval \"$line\" & done <\"$file\"\n"
+    "wait\n";
+
+TEST_F(LaunchTest, ThroughSlurmStepsComeOverTcp) {
+  const std::string tools = folder_ + "-tools";
+  std::filesystem::create_directory(tools);
+  std::ofstream(tools + "/srun") << kFakeSrun;
+  std::filesystem::permissions(tools + "/srun", std::filesystem::perms::owner_all);
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", (tools + ":" + path).c_str(), 1);
+  Launch launch;
+  launch.slurm_nodes = 2;
+  launch.ranks = {program({"3"}), program({"3"})};
+  const Result<RunRecord> record = run_ranks(launch);
+  ::setenv("PATH", path.c_str(), 1);
+  std::filesystem::remove_all(tools);
+  ASSERT_TRUE(record) << record.error().text();
+  ASSERT_EQ(record->ranks.size(), 2);
+  EXPECT_EQ(record->ranks[0].steps.size(), 3);
+  EXPECT_EQ(record->ranks[1].steps.size(), 3);
+  EXPECT_EQ(record->ranks[1].hello.rank, 1);
+}
+
 TEST(SlurmTest, RanksKeepTheirCommandsAndEnvironments) {
   RankCommand first;
   first.command = {"worker", "a job.json"};
