@@ -39,7 +39,7 @@ struct ReadOptions {
   bool direct = false;
   bool io_uring = true;  // where it is there; only for direct reads
   int depth = 1;         // reads in flight
-  std::shared_ptr<DiskLimit> limit;
+  std::shared_ptr<DiskLimit> limit = nullptr;
 };
 
 struct SampleBytes {

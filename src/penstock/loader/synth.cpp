@@ -90,13 +90,26 @@ Plane noise(int width, int height, int coarsest, int finest, float amplitude,
   }
 }
 
-std::vector<unsigned char> bytes_of(const Plane& coarse, const Plane* fine, float gain) {
-  std::vector<unsigned char> bytes(coarse.values.size());
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    const float value = coarse.values[i] + (fine != nullptr ? gain * fine->values[i] : 0.0F);
-    bytes[i] = static_cast<unsigned char>(std::clamp(value + 128.5F, 0.0F, 255.0F));
+unsigned char byte_of(float value) {
+  return static_cast<unsigned char>(std::clamp(value + 0.5F, 0.0F, 255.0F));
+}
+
+// Luma with its fine detail scaled by `gain`, and chroma at half the resolution, as RGB (JFIF).
+std::vector<unsigned char> rgb_of(const Plane& coarse, const Plane& fine, float gain,
+                                  const Plane& blue, const Plane& red) {
+  std::vector<unsigned char> rgb(3 * coarse.values.size());
+  unsigned char* to = rgb.data();
+  for (int y = 0; y < coarse.height; ++y) {
+    for (int x = 0; x < coarse.width; ++x, to += 3) {
+      const float luma = 128.0F + coarse.at(x, y) + gain * fine.at(x, y);
+      const float b = blue.at(x / 2, y / 2);
+      const float r = red.at(x / 2, y / 2);
+      to[0] = byte_of(luma + 1.402F * r);
+      to[1] = byte_of(luma - 0.344136F * b - 0.714136F * r);
+      to[2] = byte_of(luma + 1.772F * b);
+    }
   }
-  return bytes;
+  return rgb;
 }
 
 class Compressor {
@@ -108,11 +121,11 @@ class Compressor {
     tjFree(buffer_);
     tjDestroy(handle_);
   }
-  std::string compress(int width, int height, const unsigned char* const planes[3]) {
-    const unsigned char* from[] = {planes[0], planes[1], planes[2]};
+  // From RGB: the call that takes planes pads them with whatever was in memory.
+  std::string compress(int width, int height, const std::vector<unsigned char>& rgb) {
     unsigned long size = capacity_;
-    const int code = tjCompressFromYUVPlanes(handle_, from, width, nullptr, height, TJSAMP_420,
-                                             &buffer_, &size, kQuality, 0);
+    const int code = tjCompress2(handle_, rgb.data(), width, 0, height, TJPF_RGB, &buffer_, &size,
+                                 TJSAMP_420, kQuality, 0);
     PENSTOCK_CHECK(code == 0);
     capacity_ = std::max(capacity_, size);
     return {reinterpret_cast<const char*>(buffer_), size};
@@ -160,8 +173,6 @@ std::string synthetic_jpeg(std::uint64_t seed, std::int64_t index) {
   const Plane fine = noise(shape.width, shape.height, 2, 0, 26.0F, random);
   const Plane blue = noise(chroma_width, chroma_height, 7, 1, 7.0F, random);
   const Plane red = noise(chroma_width, chroma_height, 7, 1, 7.0F, random);
-  const std::vector<unsigned char> blue_bytes = bytes_of(blue, nullptr, 0);
-  const std::vector<unsigned char> red_bytes = bytes_of(red, nullptr, 0);
   thread_local Compressor compressor;
   // The size grows with the logarithm of the fine detail; a few bisections come near enough.
   double low = 0.02;
@@ -169,9 +180,8 @@ std::string synthetic_jpeg(std::uint64_t seed, std::int64_t index) {
   std::string best;
   for (int step = 0; step < 6; ++step) {
     const double gain = std::sqrt(low * high);
-    const std::vector<unsigned char> luma = bytes_of(coarse, &fine, static_cast<float>(gain));
-    const unsigned char* planes[] = {luma.data(), blue_bytes.data(), red_bytes.data()};
-    best = compressor.compress(shape.width, shape.height, planes);
+    best = compressor.compress(shape.width, shape.height,
+                               rgb_of(coarse, fine, static_cast<float>(gain), blue, red));
     const double ratio = static_cast<double>(best.size()) / target;
     if (ratio > 0.95 && ratio < 1.05) break;
     (ratio > 1 ? high : low) = gain;
