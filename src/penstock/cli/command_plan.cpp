@@ -28,7 +28,7 @@ class PlanCommand : public Command {
         ->required()
         ->type_name("");
     app.add_option("--report", report_, "Write the plan as one HTML page")->type_name("FILE");
-    app.add_option("--book", book_, "Keep the chosen plan's ledger in this book")
+    app.add_option("--book", book_, "Take measured rates from this book, and keep the chosen plan's ledger in it")
         ->type_name("FILE");
     app.add_option("--seed", options_.seed, "Kept in the plan; default 0")->type_name("N");
     app.add_option("--threads", options_.evaluate.threads, "Default: one a core")
@@ -40,6 +40,7 @@ class PlanCommand : public Command {
   Status run() override {
     PENSTOCK_TRY(plan::PlanSpec spec, plan::read_spec(spec_));
     options_.evaluate.progress = true;
+    options_.book = book_;
     PENSTOCK_TRY(const Plan plan, plan::make_plan(std::move(spec), options_));
     for (const std::string& warning : plan.warnings) fmt::print(stderr, "warning: {}\n", warning);
     const Json document = plan::plan_document(plan);

@@ -17,6 +17,7 @@ class ProfileCommand : public Command {
   ProfileCommand() {
     subcommands_.push_back(internal::make_profile_train());
     subcommands_.push_back(internal::make_profile_link());
+    subcommands_.push_back(internal::make_profile_what_if());
   }
   std::string name() const override { return "profile"; }
   std::string summary() const override {

@@ -81,7 +81,8 @@ class ProfileLink : public ProfileSubcommand {
     PENSTOCK_TRY(const LinkMeasurement measured, profile::measure_link(options_));
     PENSTOCK_TRY(const LinkFit fit, profile::fit_link(measured.points, options_.ranks));
     std::optional<LinkVerdict> verdict;
-    if (expected.value() > 0) verdict = profile::judge_link(fit, name, expected);
+    if (expected.value() > 0)
+      verdict = profile::judge_link(fit, measured.points.back(), options_.ranks, name, expected);
     PENSTOCK_TRY_STATUS(
         output_.emit(document(measured, fit, verdict), text(measured, fit, verdict)));
     if (measured.interrupted)

@@ -157,6 +157,9 @@ class ProfileTrain : public ProfileSubcommand {
     app.add_option("--threads", options_.threads, "Of one rank; default its share of the cores")
         ->check(CLI::Range(1, 1024))
         ->type_name("N");
+    app.add_option("--accelerator", options_.accelerator,
+                   "The catalogue's name of what computes here, for plan and advise")
+        ->type_name("NAME");
     app.add_option("--precision", precision_, "Of every difference, of the step; default 5%")
         ->type_name("SHARE");
     app.add_option("--time-limit", time_limit_, "Default 10 min; every run is made once")

@@ -2,6 +2,7 @@
 
 namespace penstock::cli {
 
+std::unique_ptr<Command> make_advise_command();
 std::unique_ptr<Command> make_book_command();
 std::unique_ptr<Command> make_catalog_command();
 std::unique_ptr<Command> make_inspect_command();
@@ -17,6 +18,7 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_inspect_command());
   commands.push_back(make_partition_command());
   commands.push_back(make_profile_command());
+  commands.push_back(make_advise_command());
   commands.push_back(make_load_command());
   commands.push_back(make_catalog_command());
   commands.push_back(make_ledger_command());

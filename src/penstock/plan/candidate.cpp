@@ -5,16 +5,19 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <map>
 #include <mutex>
 #include <thread>
 
 #include "penstock/core/check.h"
 #include "penstock/core/interrupt.h"
+#include "penstock/core/json.h"
 #include "penstock/core/nearest.h"
 #include "penstock/core/progress.h"
 #include "penstock/hardware/array.h"
 #include "penstock/model/training_bytes.h"
+#include "penstock/profile/measured_job.h"
 
 namespace penstock::plan {
 
@@ -79,11 +82,26 @@ std::string reason_of(const Error& error) {
          (colon == std::string::npos ? error.message : error.message.substr(colon + 2));
 }
 
+// The efficiency at which the device reaches its measured rate, if there is one.
+std::optional<double> measured_efficiency(const PlanSpec& spec, const Catalog& catalog,
+                                          const Instance& instance,
+                                          const EvaluateOptions& options) {
+  const auto found = options.measured.find(instance.accelerator);
+  const hardware::Accelerator* device = catalog.find_accelerator(instance.accelerator);
+  if (found == options.measured.end() || device == nullptr) return std::nullopt;
+  const std::optional<FlopRate> peak = device->rate(spec.job.precision);
+  // Above peak it is not the catalogue's device that was measured.
+  if (!peak || found->second.rate > *peak) return std::nullopt;
+  return found->second.rate / *peak;
+}
+
 Evaluation evaluate_fleet(const PlanSpec& spec, const Network& network, const Catalog& catalog,
-                          const Instance& instance, int nodes) {
+                          const Instance& instance, int nodes, const EvaluateOptions& given) {
   Evaluation evaluation;
-  const Result<hardware::Array> array = hardware::array_of_instances(
-      catalog, instance, nodes, spec.job.precision, spec.fleets.efficiency, spec.fleets.launch);
+  const std::optional<double> measured = measured_efficiency(spec, catalog, instance, given);
+  const Result<hardware::Array> array =
+      hardware::array_of_instances(catalog, instance, nodes, spec.job.precision,
+                                   measured.value_or(spec.fleets.efficiency), spec.fleets.launch);
   if (!array) {
     evaluation.refusal = reason_of(array.error());
     return evaluation;
@@ -93,6 +111,12 @@ Evaluation evaluate_fleet(const PlanSpec& spec, const Network& network, const Ca
   if (precision != spec.job.precision) {
     evaluation.note =
         fmt::format("computes in {}: {} has no {}", precision, device.name, spec.job.precision);
+  }
+  if (measured) {
+    evaluation.measured = true;
+    evaluation.note += fmt::format("{}compute as measured: {:.3g} % of peak ({} of the book)",
+                                   evaluation.note.empty() ? "" : "; ", 100 * *measured,
+                                   given.measured.at(instance.accelerator).source);
   }
   partition::PartitionOptions options;
   options.mode = partition::Mode::kMesh;
@@ -160,6 +184,27 @@ Result<std::vector<Candidate>> find_candidates(const PlanSpec& spec, const Catal
   return candidates;
 }
 
+Result<std::map<std::string, MeasuredRate>> measured_rates(const PlanSpec& spec,
+                                                           ledger::Book& book) {
+  std::map<std::string, MeasuredRate> rates;
+  if (spec.job.precision != "fp32") return rates;
+  const std::string model =
+      spec.job.zoo.empty() ? std::filesystem::path(spec.job.model).stem().string() : spec.job.zoo;
+  PENSTOCK_TRY(const std::vector<ledger::BookEntry> entries, book.list("profile"));
+  for (const ledger::BookEntry& entry : entries) {
+    PENSTOCK_TRY(const core::Json payload, book.payload_of(entry.id));
+    const std::string where = fmt::format("{}: entry {}", book.path(), entry.id);
+    PENSTOCK_TRY(const profile::MeasuredJob job,
+                 profile::measured_job_from_document(payload, where));
+    if (job.model != model || !(job.macs_per_sample > 0)) continue;
+    // Six operations a multiply-add: forward, and backward by activations and by weights.
+    const double flop = 6 * job.macs_per_sample * static_cast<double>(job.batch);
+    rates[job.accelerator] = {FlopRate(flop / job.single_step_s),
+                              fmt::format("entry {}", entry.id)};
+  }
+  return rates;
+}
+
 Status evaluate(const PlanSpec& spec, const Network& network, const Catalog& catalog,
                 const EvaluateOptions& options, std::vector<Candidate>& candidates) {
   // Markets differ in price only. Each fleet has a slot, so the order of the threads is not seen.
@@ -176,7 +221,7 @@ Status evaluate(const PlanSpec& spec, const Network& network, const Catalog& cat
   const auto work = [&] {
     for (std::size_t i = next++; i < fleets.size() && !core::interrupted(); i = next++) {
       slots[i] = std::make_shared<const Evaluation>(
-          evaluate_fleet(spec, network, catalog, fleets[i]->instance, fleets[i]->nodes));
+          evaluate_fleet(spec, network, catalog, fleets[i]->instance, fleets[i]->nodes, options));
       const std::lock_guard lock(mutex);
       progress.advance();
     }

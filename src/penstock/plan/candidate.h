@@ -6,11 +6,13 @@
 // A fleet that cannot run the job stays in the list with the reason.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "penstock/hardware/catalog.h"
+#include "penstock/ledger/book.h"
 #include "penstock/partition/partition.h"
 #include "penstock/plan/choose.h"
 #include "penstock/plan/spec.h"
@@ -24,8 +26,9 @@ struct StrategyTime {
 
 // One training step on some nodes of one instance type, whatever they cost.
 struct Evaluation {
-  std::string refusal;  // why the job cannot run there; empty if it can
-  std::string note;     // what is different there: "computes in fp32"
+  std::string refusal;    // why the job cannot run there; empty if it can
+  std::string note;       // what is different there: "computes in fp32"
+  bool measured = false;  // compute runs at the rate of a profile in the book
   partition::StrategyResult best;
   std::vector<StrategyTime> strategies;
 };
@@ -48,9 +51,20 @@ struct Candidate {
 Result<std::vector<Candidate>> find_candidates(const PlanSpec& spec,
                                                const hardware::Catalog& catalog);
 
+// What profiles in the book say an accelerator reaches on this very model.
+struct MeasuredRate {
+  FlopRate rate;
+  std::string source;  // "entry 7"
+};
+// From profiles of kind "profile" whose model is the spec's, the last one of each accelerator. In
+// 32 bits, as our workers compute; another precision finds nothing.
+Result<std::map<std::string, MeasuredRate>> measured_rates(const PlanSpec& spec,
+                                                           ledger::Book& book);
+
 struct EvaluateOptions {
-  int threads = 0;        // 0: one a core
-  bool progress = false;  // on standard error
+  int threads = 0;                                    // 0: one a core
+  bool progress = false;                              // on standard error
+  std::map<std::string, MeasuredRate> measured = {};  // by accelerator: replaces the efficiency
 };
 
 // Fills in the evaluations; the same at any number of threads. Fails when interrupted.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "penstock/model/training_bytes.h"
 #include "penstock/plan/words.h"
 
@@ -25,8 +27,12 @@ Result<Plan> make_plan(PlanSpec spec, const PlanOptions& options) {
   plan.warnings = graph.warnings;
   plan.warnings.insert(plan.warnings.end(), plan.network.warnings.begin(),
                        plan.network.warnings.end());
-  PENSTOCK_TRY_STATUS(
-      evaluate(plan.spec, plan.network, catalog, options.evaluate, plan.candidates));
+  EvaluateOptions evaluation = options.evaluate;
+  if (!options.book.empty() && std::filesystem::exists(options.book)) {
+    PENSTOCK_TRY(ledger::Book book, ledger::Book::open_existing(options.book));
+    PENSTOCK_TRY(evaluation.measured, measured_rates(plan.spec, book));
+  }
+  PENSTOCK_TRY_STATUS(evaluate(plan.spec, plan.network, catalog, evaluation, plan.candidates));
   for (const Candidate& candidate : plan.candidates) {
     plan.offers.push_back(candidate.offer(plan.spec.job.steps()));
   }

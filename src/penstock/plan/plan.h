@@ -49,7 +49,8 @@ struct Plan {
 
 struct PlanOptions {
   std::uint64_t seed = 0;  // kept in the document; nothing in a plan is random today
-  EvaluateOptions evaluate;
+  EvaluateOptions evaluate{};
+  std::string book = {};  // whose measured rates replace computed ones; empty or absent: none
 };
 
 // Fails on bad input; a goal that nothing meets is a plan without a choice.

@@ -50,6 +50,7 @@ Json candidate_json(const Plan& plan, int index, bool on_front) {
       {"verdict", verdict(plan.candidates, plan.offers, plan.spec.goal, index, plan.chosen)},
       {"on_front", on_front},
       {"evidence", evidence_name(ledger::Evidence::kPredicted)},
+      {"compute_evidence", candidate.evaluation->measured ? "measured" : "predicted"},
       {"strategies", std::move(strategies)}};
   if (!candidate.evaluation->note.empty()) json["note"] = candidate.evaluation->note;
   if (offer.runs) {

@@ -62,10 +62,10 @@ Status fill_in(const std::vector<MadeRun>& made, const std::vector<KeptRun>& kep
   const RunSummary* together = profile.stalls.find(RunKind::kContention);
   const double step = (together != nullptr ? together->step_s : profile.stalls.compute_s).value;
   rates.push_back({"compute", samples / step});
+  // As the clocks inside say: the difference of runs may drown in noise.
   double communication = 0;
-  for (const Stall stall : {Stall::kInterconnect, Stall::kNetwork}) {
-    const StallEstimate* found = profile.stalls.find(stall);
-    if (found != nullptr && !found->noise()) communication += found->time_s.value;
+  for (const Phases& phases : profile.phases) {
+    if (phases.kind == profile.stalls.runs.back().kind) communication = phases.exposed_s;
   }
   // Communication that shows follows computing, so that neither alone holds the other up.
   if (communication > 0) rates.push_back({"communication", samples / communication});

@@ -46,14 +46,14 @@ double simulated_hit_ratio(CachePolicy policy, int cached_items, const HitSimula
 
 struct PageCacheMeasurement {
   double fraction = 0;  // of the data that the group's memory limit holds
-  double hits = 0;      // of bytes, in the steady epochs
+  double hits = 0;      // of bytes, mean of the counted epochs, which may swing widely
 };
 
 struct PageCacheOptions {
   std::string folder;  // on the disk in question; the file made there is removed
-  std::int64_t file_bytes = 512 << 20;
+  std::int64_t file_bytes = 256 << 20;
   std::int64_t read_bytes = 128 << 10;  // as large as an image of ImageNet
-  int epochs = 5;
+  int epochs = 10;
   int warmup_epochs = 2;
   std::vector<double> fractions = {0.25, 0.375, 0.5, 0.625, 0.75, 0.875};
   std::uint64_t seed = 0;

@@ -85,15 +85,19 @@ Result<LinkFit> fit_link(const std::vector<LinkPoint>& points, int ranks) {
   return fit;
 }
 
-LinkVerdict judge_link(const LinkFit& fit, const std::string& link, Bandwidth expected) {
+LinkVerdict judge_link(const LinkFit& fit, const LinkPoint& largest, int ranks,
+                       const std::string& link, Bandwidth expected) {
   constexpr double kNormal = 0.8;
+  constexpr double kStraight = 0.1;
   LinkVerdict verdict;
-  const Bandwidth found(fit.model.beta_bytes_per_s);
+  const bool straight = fit.median_error <= kStraight;
+  const Bandwidth found = straight ? Bandwidth(fit.model.beta_bytes_per_s)
+                                   : bus_bandwidth(largest, CollectiveKind::kAllReduce, ranks);
   verdict.fraction = found / expected;
   verdict.normal = verdict.fraction >= kNormal;
-  const std::string measured =
-      fmt::format("{} is {:.0f} % of the {} that {} promises", core::format_quantity(found),
-                  verdict.fraction * 100, core::format_quantity(expected), link);
+  const std::string measured = fmt::format(
+      "{}{} is {:.0f} % of the {} that {} promises", straight ? "" : "the largest message's ",
+      core::format_quantity(found), verdict.fraction * 100, core::format_quantity(expected), link);
   verdict.text = verdict.normal ? "normal: " + measured
                                 : "below normal: " + measured +
                                       "; look for another route, a busy host or a shared link";

@@ -54,8 +54,11 @@ struct LinkVerdict {
   double fraction = 0;  // of the expected bandwidth
   std::string text;     // one sentence
 };
-// Against what the catalogue or the user says; 80 % of the line rate is what protocols leave.
-LinkVerdict judge_link(const LinkFit& fit, const std::string& link, Bandwidth expected);
+// Against what the catalogue or the user says; 80 % of the line rate is what protocols leave. Where
+// the fit misses its points by more than a tenth, the link is no line of latency and bandwidth (a
+// rate limiter that lets bursts pass, for example) and the largest message is judged instead.
+LinkVerdict judge_link(const LinkFit& fit, const LinkPoint& largest, int ranks,
+                       const std::string& link, Bandwidth expected);
 
 struct LinkMeasurementOptions {
   int ranks = 2;

@@ -71,6 +71,7 @@ struct TrainProfileOptions {
   ScheduleGoal goal;
   std::uint64_t seed = 0;
   std::string loader_program;  // empty: this program
+  std::string accelerator;     // the catalogue's name of what computes here; empty: "cpu" or "cuda"
   bool progress = false;
 };
 

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "penstock/core/result.h"
 #include "penstock/profile/hit_curves.h"
 #include "penstock/profile/overlap.h"
 #include "penstock/profile/stalls.h"
@@ -77,5 +78,29 @@ struct Elasticities {
   double per_link_gbit_per_s = 0;
 };
 Elasticities elasticities(const PipelineFacts& facts, const Conditions& conditions);
+
+// A prediction held against the real loader, which a cache and a limit of its reads throttle.
+struct ValidationCase {
+  CachePolicy policy = CachePolicy::kMinio;
+  double fraction = 0;          // of the data set that the cache holds
+  double disk_bytes_per_s = 0;  // limit
+  double predicted = 0;         // samples/s in steady epochs
+  double as_ds_analyzer = 0;
+  double measured = 0;
+};
+
+struct ValidationOptions {
+  std::string data;
+  CachePolicy policy = CachePolicy::kLru;  // or kMinio: those that the loader has
+  std::vector<double> fractions = {0.2, 0.35, 0.5, 0.65, 0.8};
+  std::vector<double> disk_shares = {0.1, 0.2, 0.4};  // of what the loader alone reads
+  int workers = 2;
+  std::int64_t batch = 16;
+  std::uint64_t seed = 0;
+  bool progress = false;
+};
+
+// The loader alone in every combination; one epoch is counted after two that fill the cache.
+Result<std::vector<ValidationCase>> validate_caches(const ValidationOptions& options);
 
 }  // namespace penstock::profile

@@ -65,6 +65,26 @@ TEST(PlanTest, TimeAndCostAreStepsTimesStepAndNodesTimesPrice) {
   EXPECT_NEAR(plan.offers[at].cost.value(), 2 * 12.24 * time / 3600, 1e-9 * time);
 }
 
+TEST(PlanTest, AMeasuredRateReplacesEfficiencyOfPeakAndThePlanSaysSo) {
+  PlanSpec spec = vgg16_job();
+  spec.job.precision = "fp32";
+  const Plan computed = planned(spec);
+  PlanOptions options;
+  // A third of the 15.7 TFLOP/s of a V100, instead of 70 %.
+  options.evaluate.measured["V100"] = {FlopRate(15.7e12 / 3), "entry 7"};
+  const Result<Plan> measured = make_plan(spec, options);
+  ASSERT_TRUE(measured) << measured.error().text();
+  const auto at = static_cast<std::size_t>(index_of(computed, "p3.2xlarge"));
+  EXPECT_GT(measured->offers[at].time, computed.offers[at].time * 1.8);
+  EXPECT_TRUE(measured->candidates[at].evaluation->measured);
+  EXPECT_THAT(measured->candidates[at].evaluation->note, HasSubstr("33.3 % of peak (entry 7"));
+  const auto other = static_cast<std::size_t>(index_of(computed, "g4dn.xlarge"));
+  EXPECT_EQ(measured->offers[other].time, computed.offers[other].time);
+  const Json document = plan_document(*measured);
+  EXPECT_EQ(document.at("candidates").at(at).at("compute_evidence"), "measured");
+  EXPECT_EQ(document.at("candidates").at(other).at("compute_evidence"), "predicted");
+}
+
 TEST(PlanTest, OneDeviceTakesTheRooflineTimeOfItsLayers) {
   PlanSpec spec = vgg16_job();
   spec.fleets.instances = {"p3.2xlarge"};

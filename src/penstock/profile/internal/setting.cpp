@@ -113,6 +113,7 @@ Status Setting::find_programs(TrainProfile& profile) {
   if (options_.emulate || options_.attach.empty()) {
     PENSTOCK_TRY(emulated_worker_, train::companion_program("penstock-emulated-worker"));
   }
+  if (!options_.accelerator.empty()) profile.accelerator = options_.accelerator;
   if (options_.emulate) worker_ = emulated_worker_;
   loader_ = options_.loader_program;
   if (loader_.empty()) {

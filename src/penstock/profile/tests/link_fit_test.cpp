@@ -54,10 +54,19 @@ TEST(LinkFitTest, BusBandwidthOfALargeMessageIsTheLinksRate) {
 TEST(LinkFitTest, JudgesAgainstTheCatalogue) {
   LinkFit fit;
   fit.model = {0, 1.19e9};
-  EXPECT_TRUE(judge_link(fit, "10 GbE", Bandwidth(1.25e9)).normal);
-  const LinkVerdict slow = judge_link(fit, "25 GbE", Bandwidth(3.125e9));
+  EXPECT_TRUE(judge_link(fit, {}, 2, "10 GbE", Bandwidth(1.25e9)).normal);
+  const LinkVerdict slow = judge_link(fit, {}, 2, "25 GbE", Bandwidth(3.125e9));
   EXPECT_FALSE(slow.normal);
   EXPECT_THAT(slow.text, testing::HasSubstr("38 % of the 3.125 GB/s that 25 GbE promises"));
+}
+
+TEST(LinkFitTest, JudgesTheLargestMessageWhereTheFitIsNoLine) {
+  LinkFit fit;
+  fit.model = {0, 3e9};  // small messages passed as a burst
+  fit.median_error = 0.3;
+  const LinkPoint largest{1 << 26, (1 << 26) / 1.2e9};
+  const LinkVerdict verdict = judge_link(fit, largest, 2, "10 GbE", Bandwidth(1.25e9));
+  EXPECT_NEAR(verdict.fraction, 0.96, 1e-9);
 }
 
 TEST(LinkFitTest, HoldsALatencyAtZeroThatNoiseWouldMakeNegative) {
