@@ -34,8 +34,9 @@ struct RankCommand {
 struct Launch {
   std::vector<RankCommand> ranks;
   std::vector<RankCommand> companions;  // loaders: started first, ended with the ranks
-  Seconds patience{60};                 // without a line of any rank, after its first step
-  Seconds start_patience{180};          // until every rank's first step
+  // Without a line of a rank, after its first step; or five of its longest steps, if that is more.
+  Seconds patience{60};
+  Seconds start_patience{300};  // until every rank's first step
   // Above 0: the ranks start through srun on that many nodes of our Slurm allocation, and say their
   // steps over TCP. Their namespaces and processors are then left to Slurm, and their processor
   // time and memory are not known here.

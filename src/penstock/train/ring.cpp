@@ -101,8 +101,11 @@ class Ring final : public Collective {
   void work() {
     // Wakes up on time: the default slack of 50 us is as long as a fast link's delay.
     ::prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
+    std::int64_t ended_ns = internal::monotonic_ns();
     while (const std::optional<Sum> sum = next_sum()) {
+      link_.expect_pause(internal::monotonic_ns() - ended_ns);
       const Status status = all_reduce(*sum);
+      ended_ns = internal::monotonic_ns();
       if (!status) link_.tell(status.error());
       const std::lock_guard lock(mutex_);
       if (status) {

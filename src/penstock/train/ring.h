@@ -35,7 +35,9 @@ struct RingOptions {
   std::string interface;          // empty: loopback, or the way to HOST
   std::vector<int> node_of_rank;  // empty: `limit` holds for every link
   LinkLimit limit;
-  Seconds patience{45};         // for a byte of a peer, while a sum is under way
+  // For a byte of a peer, while a sum is under way; or three times the longest that this rank
+  // itself has been busy between two sums, if that is more.
+  Seconds patience{45};
   Seconds start_patience{120};  // until all ranks have met
 };
 

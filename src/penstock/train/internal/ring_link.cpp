@@ -22,6 +22,7 @@ constexpr std::int64_t kReasonNs = 1'000'000'000;
 // Pieces that are added while they are still in the cache.
 constexpr std::size_t kPieceBytes = 256 << 10;
 constexpr int kSignsPerPatience = 20;
+constexpr double kPausesPerPatience = 3;
 
 bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
@@ -54,6 +55,11 @@ RingLink::RingLink(Neighbours neighbours, const RingOptions& options)
       scratch_(kPieceBytes) {}
 
 RingLink::~RingLink() { ::close(wake_); }
+
+void RingLink::expect_pause(std::int64_t pause_ns) {
+  patience_ =
+      std::max(patience_, Seconds(kPausesPerPatience * static_cast<double>(pause_ns) * 1e-9));
+}
 
 void RingLink::interrupt() {
   const std::uint64_t one = 1;

@@ -32,6 +32,8 @@ class RingLink {
   // it. Later exchanges go on from there, so that waking up late adds nothing to the link's time.
   Result<std::int64_t> exchange(const Message& out, const Message& in, bool add,
                                 std::int64_t ready_ns);
+  // Peers may be busy as long as this rank was, and longer where the machine is shared.
+  void expect_pause(std::int64_t pause_ns);
   // Makes an exchange that waits in another thread fail.
   void interrupt();
   // Tells the next rank why this one gives up.

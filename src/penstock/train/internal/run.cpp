@@ -28,6 +28,7 @@ constexpr milliseconds kCauseGrace{300};
 // Between the request to end and the end by force.
 constexpr milliseconds kEndGrace{3000};
 constexpr milliseconds kTurn{100};
+constexpr double kStepsPerPatience = 5;
 constexpr std::size_t kLongestLine = 1 << 16;
 
 double seconds_of(const timeval& time) {
@@ -343,6 +344,8 @@ void Run::handle(Connection& connection, const StepRecord& step) {
     return;
   }
   steps.push_back(step);
+  Seconds& longest = states_[static_cast<std::size_t>(connection.rank)].longest_step;
+  longest = std::max(longest, Seconds(static_cast<double>(step.end_ns - step.begin_ns) * 1e-9));
 }
 
 void Run::handle(Connection& connection, const StepsError& error) {
@@ -364,7 +367,9 @@ void Run::check_patience() {
         launch_.slurm_nodes == 0 && processes_[launch_.companions.size() + rank].ended;
     if (ended) continue;
     const bool started = !record_.ranks[rank].steps.empty();
-    const Seconds patience = started ? launch_.patience : launch_.start_patience;
+    const Seconds patience =
+        started ? std::max(launch_.patience, kStepsPerPatience * states_[rank].longest_step)
+                : launch_.start_patience;
     const std::chrono::duration<double> silence =
         Clock::now() - (started ? states_[rank].heard : started_);
     if (silence.count() < patience.value()) continue;

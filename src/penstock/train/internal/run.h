@@ -47,6 +47,7 @@ class Run {
     bool done = false;
     bool complained = false;  // by an error line
     Clock::time_point heard;
+    Seconds longest_step;
   };
   // Why a run failed. When one rank fails the others soon complain of it, so what lies nearest to
   // the cause counts, and among equals the first.

@@ -144,6 +144,13 @@ TEST_F(LaunchTest, ARankThatHangsIsNamed) {
       testing::MatchesRegex("rank 1 \\(pid [0-9]+\\): no step came for 200 ms: it hangs.*"));
 }
 
+TEST_F(LaunchTest, ARankOfLongStepsIsAllowedFiveOfThem) {
+  Launch launch;
+  launch.patience = Seconds(0.01);
+  launch.ranks = {program({"1", "long-step"})};
+  EXPECT_THAT(error_of(launch), HasSubstr("no step came for 250 ms: it hangs"));
+}
+
 TEST_F(LaunchTest, ARankThatNeverBeginsIsNamed) {
   Launch launch;
   launch.start_patience = Seconds(0.2);

@@ -1,6 +1,6 @@
 // A training program for the launcher's tests: it says steps, and then does what its arguments ask.
 //
-//   marker_program STEPS [end|exit CODE|die|hang|rubbish|complain TEXT|orphan]
+//   marker_program STEPS [end|exit CODE|die|hang|long-step|ignore-end|rubbish|complain TEXT|orphan]
 #include <signal.h>
 #include <unistd.h>
 
@@ -30,6 +30,10 @@ int act(const std::string& action, const char* detail, StepsWriter& writer) {
   }
   if (action == "die") ::raise(SIGKILL);
   if (action == "hang") hang();
+  if (action == "long-step") {
+    writer.write(StepRecord{.index = 100, .begin_ns = 0, .ready_ns = 0, .end_ns = 50'000'000});
+    hang();
+  }
   if (action == "ignore-end") {
     ::signal(SIGTERM, SIG_IGN);
     hang();
