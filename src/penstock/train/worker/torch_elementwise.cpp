@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 
 #include "penstock/train/worker/torch_operators.h"
@@ -102,9 +103,22 @@ Tensors power(const Invocation& call) {
   return {at::pow(call.inputs[0], call.inputs[1])};
 }
 
+// In place where possible, as networks are written: a third less traffic.
+Tensors relu(const Invocation& call) {
+  at::Tensor x = call.inputs[0];
+  return {call.may_overwrite ? at::relu_(x) : at::relu(x)};
+}
+
 Tensors clip(const Invocation& call) {
   constexpr double kNone = std::numeric_limits<double>::infinity();
-  return {at::clamp(call.inputs[0], call.number("min", 1, -kNone), call.number("max", 2, kNone))};
+  const double low = call.number("min", 1, -kNone);
+  const double high = call.number("max", 2, kNone);
+  at::Tensor x = call.inputs[0];
+  // The same function, with its derivative in one pass instead of four.
+  if (std::isfinite(low) && std::isfinite(high) && low <= high) {
+    return {call.may_overwrite ? at::hardtanh_(x, low, high) : at::hardtanh(x, low, high)};
+  }
+  return {at::clamp(x, low, high)};
 }
 
 Tensors leaky_relu(const Invocation& call) {
@@ -186,7 +200,7 @@ constexpr std::array kElementwise = {
     OperatorRow{"And", binary<at::logical_and>},
     OperatorRow{"Or", binary<at::logical_or>},
     OperatorRow{"Not", unary<at::logical_not>},
-    OperatorRow{"Relu", unary<at::relu>},
+    OperatorRow{"Relu", relu},
     OperatorRow{"Sigmoid", unary<at::sigmoid>},
     OperatorRow{"Tanh", unary<at::tanh>},
     OperatorRow{"Erf", unary<at::erf>},

@@ -22,6 +22,7 @@ struct Invocation {
   const model::Graph* graph = nullptr;
   const model::Operator* op = nullptr;
   std::vector<at::Tensor> inputs;  // undefined where omitted
+  bool may_overwrite = false;      // the first input: nothing else reads it, its gradient neither
 
   bool has(std::size_t slot) const { return slot < inputs.size() && inputs[slot].defined(); }
   const model::Tensor& operand(std::size_t slot) const;  // of an input that is there

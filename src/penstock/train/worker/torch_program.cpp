@@ -74,6 +74,7 @@ Result<Program> Program::build(Graph graph, const ProgramOptions& options) {
   PENSTOCK_TRY_STATUS(program.make_constants(options));
   program.make_parameters(options);
   program.plan_releases();
+  program.plan_overwriting();
   if (program.parameters_.empty()) {
     return core::input_error(program.graph_.source, "the model has no parameters to train");
   }
@@ -166,6 +167,19 @@ void Program::plan_releases() {
   }
 }
 
+// Of results that one operator reads, and that their own maker's derivative does not need.
+void Program::plan_overwriting() {
+  static const std::set<std::string> kMakers = {"Conv", "BatchNormalization", "Add", "Gemm"};
+  for (std::size_t i = 0; i < graph_.operators.size(); ++i) {
+    const std::vector<int>& inputs = graph_.operators[i].inputs;
+    if (inputs.empty() || inputs[0] < 0 || inputs[0] == result_) continue;
+    const model::Tensor& first = graph_.tensors[at_index(inputs[0])];
+    steps_[i].may_overwrite = first.producer >= 0 && first.consumers.size() == 1 &&
+                              std::count(inputs.begin(), inputs.end(), inputs[0]) == 1 &&
+                              kMakers.contains(graph_.operators[at_index(first.producer)].type);
+  }
+}
+
 model::Shape Program::flat_result() const {
   model::Shape shape = graph_.tensors[at_index(result_)].shape;
   while (shape.size() > 2 && shape.back() == 1) shape.pop_back();
@@ -202,7 +216,8 @@ at::Tensor Program::logits(const std::vector<at::Tensor>& inputs) const {
   }
   for (std::size_t i = 0; i < graph_.operators.size(); ++i) {
     const Operator& op = graph_.operators[i];
-    Invocation call{.graph = &graph_, .op = &op, .inputs = {}};
+    Invocation call{
+        .graph = &graph_, .op = &op, .inputs = {}, .may_overwrite = steps_[i].may_overwrite};
     for (const int input : op.inputs) {
       call.inputs.push_back(input < 0 ? at::Tensor() : values[at_index(input)]);
     }

@@ -58,6 +58,7 @@ class Program {
   struct Step {
     Execute execute = nullptr;
     std::vector<int> last_uses;  // tensors that nothing reads after this operator
+    bool may_overwrite = false;  // Invocation::may_overwrite
     // Of a batch norm that the export folded into this convolution; else undefined.
     at::Tensor norm_scale;
     at::Tensor norm_mean;
@@ -71,6 +72,7 @@ class Program {
   model::Shape trained_shape(const model::Operator& op, int tensor) const;
   void unfold_norm(std::size_t op, const ProgramOptions& options);
   void plan_releases();
+  void plan_overwriting();
   std::vector<at::Tensor> execute(std::size_t op, const Invocation& call) const;
   model::Shape flat_result() const;
 

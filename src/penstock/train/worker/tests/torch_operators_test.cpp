@@ -199,6 +199,24 @@ const std::vector<OperatorCase>& cases() {
          b.reals("low", {-0.5F}).reals("high", {0.25F});
          b.node("Clip", {"h", "low", "high"}, {"y"});
        }},
+      {"ClipFromBelow",
+       {5, 5},
+       [](ModelBuilder& b) {
+         b.reals("low", {-0.5F}).node("Clip", {"h", "low"}, {"y"});
+       }},
+      {"ReluInPlaceOfASum",
+       {5, 5},
+       [](ModelBuilder& b) {
+         b.weight("c", {5}).node("Add", {"h", "c"}, {"s"}).node("Relu", {"s"}, {"r"});
+         b.node("Add", {"h", "r"}, {"t"}).reals("low", {-0.5F}).reals("high", {0.25F});
+         b.node("Clip", {"t", "low", "high"}, {"y"});
+       }},
+      {"ReluOfASumThatIsReadTwice",
+       {5, 5},
+       [](ModelBuilder& b) {
+         b.weight("c", {5}).node("Add", {"h", "c"}, {"s"}).node("Relu", {"s"}, {"r"});
+         b.node("Mul", {"s", "r"}, {"y"});
+       }},
       {"LeakyRelu",
        {5, 5},
        [](ModelBuilder& b) {
