@@ -2,14 +2,17 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 
 namespace penstock::core {
 namespace {
-volatile std::sig_atomic_t stop = 0;
+// Threads poll it too, for which a volatile sig_atomic_t is not enough.
+std::atomic<bool> stop{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
 void on_signal(int number) {
-  if (stop != 0) ::_exit(128 + number);
-  stop = 1;
+  if (stop.exchange(true)) ::_exit(128 + number);
 }
 }  // namespace
 
@@ -18,6 +21,6 @@ void install_interrupt_handler() {
   std::signal(SIGTERM, on_signal);
 }
 
-bool interrupted() { return stop != 0; }
+bool interrupted() { return stop.load(std::memory_order_relaxed); }
 
 }  // namespace penstock::core
