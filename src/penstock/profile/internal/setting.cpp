@@ -310,6 +310,7 @@ Result<double> Setting::loader_rate(bool cold) {
   }
   auto record = train::run_ranks(launch);
   if (!record) return core::fail(std::move(record).error().within("the loader alone"));
+  if (record->interrupted) return core::negative("the loader alone", "interrupted");
   double rate = 0;
   for (const train::RankRecord& rank : record->ranks) {
     const auto first = static_cast<std::size_t>(std::max<std::int64_t>(1, options_.warmup));
