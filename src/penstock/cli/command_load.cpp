@@ -12,6 +12,7 @@ class LoadCommand : public Command {
     parts_.push_back(make_load_synth_command());
     parts_.push_back(make_load_bench_command());
     parts_.push_back(make_load_run_command());
+    parts_.push_back(make_load_allocate_command());
   }
   std::string name() const override { return "load"; }
   std::string summary() const override {

@@ -13,5 +13,6 @@ std::unique_ptr<Command> make_load_command();
 std::unique_ptr<Command> make_load_synth_command();
 std::unique_ptr<Command> make_load_bench_command();
 std::unique_ptr<Command> make_load_run_command();
+std::unique_ptr<Command> make_load_allocate_command();
 
 }  // namespace penstock::cli
