@@ -20,7 +20,7 @@ SleepClock monotonic_clock() {
     clock_gettime(CLOCK_MONOTONIC, &now);
     return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
   };
-  clock.sleep_until = [](double deadline_ns) {
+  clock.wait_until = [](double deadline_ns) {
     timespec deadline{};
     deadline.tv_sec = static_cast<time_t>(deadline_ns / 1e9);
     deadline.tv_nsec = static_cast<long>(std::fmod(deadline_ns, 1e9));
@@ -69,7 +69,7 @@ double EmulatedTrainer::loss() { return std::numeric_limits<double>::quiet_NaN()
 void EmulatedTrainer::busy(double ns) {
   const double begin = clock_.now_ns();
   const double wanted = ns - overrun_ns_;
-  if (wanted > 0) clock_.sleep_until(begin + wanted);
+  if (wanted > 0) clock_.wait_until(begin + wanted);
   overrun_ns_ = clock_.now_ns() - begin - wanted;
 }
 

@@ -19,7 +19,7 @@ namespace penstock::train {
 // Time in nanoseconds, and sleep until a time; a sleep may end late.
 struct SleepClock {
   std::function<double()> now_ns;
-  std::function<void(double deadline_ns)> sleep_until;
+  std::function<void(double deadline_ns)> wait_until;
 };
 SleepClock monotonic_clock();
 

@@ -21,7 +21,7 @@ class LateClock {
 
   SleepClock clock() {
     return {.now_ns = [this] { return now_ns; },
-            .sleep_until =
+            .wait_until =
                 [this](double deadline_ns) {
                   EXPECT_GE(deadline_ns, now_ns);
                   now_ns = deadline_ns + lateness_ns_ * random_.uniform();
@@ -91,7 +91,7 @@ TEST(EmulatedTrainerTest, TheRealClockNeverWakesEarly) {
   const SleepClock clock = monotonic_clock();
   for (int i = 0; i < 20; ++i) {
     const double deadline = clock.now_ns() + 1e5;
-    clock.sleep_until(deadline);
+    clock.wait_until(deadline);
     EXPECT_GE(clock.now_ns(), deadline - 1);  // a double holds an uptime to the nanosecond
   }
 }
