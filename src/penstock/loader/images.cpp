@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <vector>
 
@@ -35,6 +36,15 @@ int fraction_for(const Crop& crop, const ImageOptions& options) {
     denominator *= 2;
   }
   return denominator;
+}
+
+constexpr std::uintptr_t kVectorBytes = 32;
+
+// libjpeg-turbo writes rows at whole vectors past the caches (vmovntdq), from where we would have
+// to fetch them again at once: a third of the time of an image. Elsewhere it writes as usual.
+std::uint8_t* between_vectors(std::uint8_t* begin) {
+  return reinterpret_cast<std::uintptr_t>(begin) % kVectorBytes == 0 ? begin + kVectorBytes / 2
+                                                                     : begin;
 }
 
 }  // namespace
@@ -134,12 +144,13 @@ Status ImageDecoder::State::resize_rows(const Crop& crop) {
   down.fit(box.height, scaled(crop.y, y0), scaled(crop.y + crop.height, y0), options.size);
   if (!jpeg.start(box, denominator)) return bad_image(jpeg.problem());
   row.resize(static_cast<std::size_t>(jpeg.row_pixels()) * 4 +
-             static_cast<std::size_t>(across.width) * 4 + kSlackBytes);
+             static_cast<std::size_t>(across.width) * 4 + kSlackBytes + kVectorBytes);
+  std::uint8_t* const cached_row = between_vectors(row.data());
   narrow.resize(static_cast<std::size_t>(box.height + kSlackRows) *
                 static_cast<std::size_t>(row_bytes));
   for (int y = 0; y < box.height; ++y) {
-    if (!jpeg.read_row(row.data())) return bad_image(jpeg.problem());
-    resample_row(across, row.data() + 4 * static_cast<std::ptrdiff_t>(jpeg.left()), crop.mirrored,
+    if (!jpeg.read_row(cached_row)) return bad_image(jpeg.problem());
+    resample_row(across, cached_row + 4 * static_cast<std::ptrdiff_t>(jpeg.left()), crop.mirrored,
                  &narrow[static_cast<std::size_t>(y) * static_cast<std::size_t>(row_bytes)]);
   }
   if (jpeg.is_damaged()) return bad_image(jpeg.problem());

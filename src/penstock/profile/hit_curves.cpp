@@ -233,25 +233,60 @@ double hit_ratio(CachePolicy policy, double fraction) {
                              simulation);
 }
 
+// An item at place a of an epoch, b of the one before, hits where (1-a)(1-b) > 1-x: with a chance
+// of 1 - (1-x)/(1-a), up to a = x. (Our derivation; its integral is lru_hit_ratio.)
+std::vector<double> hit_profile(CachePolicy policy, double fraction, int places) {
+  PENSTOCK_CHECK(places > 0);
+  const auto count = static_cast<std::size_t>(places);
+  if (policy == CachePolicy::kLru && fraction > 0 && fraction < 1) {
+    const auto hits_up_to = [&](double a) { return a + (1 - fraction) * std::log1p(-a); };
+    std::vector<double> hits(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      const double from = std::min(fraction, static_cast<double>(i) / places);
+      const double to = std::min(fraction, static_cast<double>(i + 1) / places);
+      hits[i] = places * (hits_up_to(to) - hits_up_to(from));
+    }
+    return hits;
+  }
+  if (fraction <= 0 || fraction >= 1 || policy == CachePolicy::kMinio ||
+      policy == CachePolicy::kNone) {
+    return std::vector<double>(count, hit_ratio(policy, fraction));
+  }
+  const HitSimulation simulation;
+  return simulated_hit_profile(policy, static_cast<int>(std::lround(fraction * simulation.items)),
+                               places, simulation);
+}
+
 double simulated_hit_ratio(CachePolicy policy, int cached_items, const HitSimulation& simulation) {
+  return simulated_hit_profile(policy, cached_items, 1, simulation).front();
+}
+
+std::vector<double> simulated_hit_profile(CachePolicy policy, int cached_items, int places,
+                                          const HitSimulation& simulation) {
   PENSTOCK_CHECK(simulation.epochs > simulation.warmup_epochs);
   PENSTOCK_CHECK(cached_items >= 0);
+  PENSTOCK_CHECK(places > 0);
+  PENSTOCK_CHECK(simulation.items >= places);
   RandomStream random(simulation.seed, "permutations");
   const auto cache = make_cache(policy, simulation.items, cached_items, simulation.seed);
   std::vector<int> order(static_cast<std::size_t>(simulation.items));
   std::iota(order.begin(), order.end(), 0);
-  std::int64_t hits = 0;
+  std::vector<double> hits(static_cast<std::size_t>(places));
+  std::vector<double> reads(hits.size());
   for (int epoch = 0; epoch < simulation.epochs; ++epoch) {
     for (std::size_t i = order.size(); i > 1; --i) {
       std::swap(order[i - 1], order[random.below(i)]);
     }
-    for (const int item : order) {
-      const bool hit = cache->read(item);
-      if (hit && epoch >= simulation.warmup_epochs) ++hits;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      const bool hit = cache->read(order[i]);
+      if (epoch < simulation.warmup_epochs) continue;
+      const std::size_t place = i * hits.size() / order.size();
+      reads[place] += 1;
+      if (hit) hits[place] += 1;
     }
   }
-  return static_cast<double>(hits) /
-         (static_cast<double>(simulation.items) * (simulation.epochs - simulation.warmup_epochs));
+  for (std::size_t i = 0; i < hits.size(); ++i) hits[i] /= reads[i];
+  return hits;
 }
 
 }  // namespace penstock::profile

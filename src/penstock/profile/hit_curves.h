@@ -31,6 +31,9 @@ Result<CachePolicy> cache_policy_from_name(std::string_view name);
 
 // The share of reads that hit in the steady state, where `fraction` of the data set fits.
 double hit_ratio(CachePolicy policy, double fraction);
+// The same for each of `places` equal parts of an epoch: what an epoch read last is what the next
+// one finds, so that all but MinIO hit at an epoch's beginning and miss at its end.
+std::vector<double> hit_profile(CachePolicy policy, double fraction, int places);
 
 // x + (1-x) ln(1-x): an item hits if fewer than xN distinct items were read since, and between two
 // reads in consecutive permutations at places a and b that is 1-(1-a)(1-b) of them.
@@ -43,6 +46,8 @@ struct HitSimulation {
   std::uint64_t seed = 0;
 };
 double simulated_hit_ratio(CachePolicy policy, int cached_items, const HitSimulation& simulation);
+std::vector<double> simulated_hit_profile(CachePolicy policy, int cached_items, int places,
+                                          const HitSimulation& simulation);
 
 struct PageCacheMeasurement {
   double fraction = 0;  // of the data that the group's memory limit holds

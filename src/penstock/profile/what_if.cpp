@@ -10,6 +10,7 @@ namespace penstock::profile {
 namespace {
 
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
+constexpr int kParts = 50;  // of an epoch, in which the share of hits changes
 
 Overlap communication(const PipelineFacts& facts, const Conditions& conditions) {
   if (facts.ranks < 2 || facts.gradient_bytes.empty()) return {};
@@ -24,11 +25,15 @@ double cached_fraction(const PipelineFacts& facts, const Conditions& conditions)
   return std::min(1.0, conditions.cache_bytes / facts.dataset_bytes);
 }
 
+// `hits` of equal parts of an epoch. Queues hold far less than such a part, so that each runs at
+// the rate of what binds in it.
 Prediction predict_with_hits(const PipelineFacts& facts, const Conditions& conditions,
-                             double hits) {
+                             const std::vector<double>& hits) {
   PENSTOCK_CHECK(facts.step_s > 0);
+  PENSTOCK_CHECK(!hits.empty());
+  const auto parts = static_cast<double>(hits.size());
   Prediction prediction;
-  prediction.hits = hits;
+  for (const double h : hits) prediction.hits += h / parts;
   const Overlap overlap = communication(facts, conditions);
   prediction.exposed_s = overlap.exposed_s;
   const double samples = facts.batch * facts.ranks;
@@ -37,18 +42,27 @@ Prediction predict_with_hits(const PipelineFacts& facts, const Conditions& condi
   if (overlap.busy_s > 0) prediction.rates.push_back({"link", samples / overlap.busy_s});
   prediction.samples_per_s = training;
   prediction.binds = overlap.busy_s > facts.step_s ? "link" : "compute";
-  if (facts.prep_cpu_s > 0) {
-    prediction.rates.push_back({"prep", conditions.cores / facts.prep_cpu_s});
-    const double fetch =
-        fetch_rate(hits, facts.sample_bytes, facts.memory_bytes_per_s, conditions.disk_bytes_per_s);
-    if (std::isfinite(fetch)) prediction.rates.push_back({"fetch", fetch});
-    for (const ResourceRate& rate : prediction.rates) {
-      if (rate.name != "prep" && rate.name != "fetch") continue;
-      if (rate.samples_per_s >= prediction.samples_per_s) continue;
-      prediction.samples_per_s = rate.samples_per_s;
-      prediction.binds = rate.name;
-    }
+  if (facts.prep_cpu_s <= 0) return prediction;
+  const double prep = conditions.cores / facts.prep_cpu_s;
+  prediction.rates.push_back({"prep", prep});
+  if (prep < prediction.samples_per_s) {
+    prediction.samples_per_s = prep;
+    prediction.binds = "prep";
   }
+  const auto fetch = [&](double h) {
+    return fetch_rate(h, facts.sample_bytes, facts.memory_bytes_per_s, conditions.disk_bytes_per_s);
+  };
+  double seconds = 0;  // of one sample, on average
+  double waiting = 0;  // the share of them in which the fetch binds
+  for (const double h : hits) {
+    const double rate = std::min(fetch(h), prediction.samples_per_s);
+    seconds += 1 / (rate * parts);
+    if (rate < prediction.samples_per_s) waiting += 1 / (rate * parts);
+  }
+  const double mean = fetch(prediction.hits);
+  if (std::isfinite(mean)) prediction.rates.push_back({"fetch", mean});
+  prediction.samples_per_s = 1 / seconds;
+  if (waiting > seconds / 2) prediction.binds = "fetch";
   return prediction;
 }
 
@@ -67,14 +81,15 @@ double fetch_rate(double hits, double sample_bytes, double memory_bytes_per_s,
 }
 
 Prediction predict(const PipelineFacts& facts, const Conditions& conditions) {
-  return predict_with_hits(facts, conditions,
-                           hit_ratio(conditions.policy, cached_fraction(facts, conditions)));
+  return predict_with_hits(
+      facts, conditions,
+      hit_profile(conditions.policy, cached_fraction(facts, conditions), kParts));
 }
 
 Prediction predict_as_ds_analyzer(const PipelineFacts& facts, const Conditions& conditions) {
   const double fraction = cached_fraction(facts, conditions);
   return predict_with_hits(facts, conditions,
-                           conditions.policy == CachePolicy::kNone ? 0 : fraction);
+                           {conditions.policy == CachePolicy::kNone ? 0 : fraction});
 }
 
 double hits_wanted(double wanted, double disk_samples_per_s, double memory_samples_per_s) {

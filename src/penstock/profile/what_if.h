@@ -7,7 +7,8 @@
 //
 // Max-plus over the pipeline: X = min(G, P(cores), F(hits, disk)), where G holds the communication
 // that the backward pass does not hide (overlap.h), and hits come from the policy's curve
-// (hit_curves.h), not from the fraction that fits.
+// (hit_curves.h), not from the fraction that fits. Hits come early in an epoch, so that another
+// resource may bind at its beginning and the disk at its end: X is the mean over the epoch.
 #pragma once
 
 #include <cstdint>

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 
 #include "penstock/core/check.h"
@@ -20,18 +19,12 @@ using train::Launch;
 using train::RankCommand;
 using train::Transport;
 
+constexpr const char* kMemoryFolder = "/dev/shm";
+
 bool needs_data(RunKind kind) { return kind == RunKind::kWarm || kind == RunKind::kCold; }
 
 // Data runs use every node too.
 bool spans_nodes(RunKind kind) { return kind == RunKind::kNodes || needs_data(kind); }
-
-Result<std::string> make_folder(const std::string& parent) {
-  std::string name = parent + "/penstock-profile-XXXXXX";
-  if (mkdtemp(name.data()) == nullptr) {
-    return core::missing_error(parent, "no folder can be made there", "set TMPDIR to one that can");
-  }
-  return name;
-}
 
 // Gradients in the order in which the forward pass first uses their weights.
 std::vector<std::int64_t> gradients_of(const model::Graph& graph) {
@@ -76,11 +69,9 @@ Result<std::unique_ptr<Setting>> Setting::prepare(TrainProfile& profile) {
     profile.model = options.attach.empty() ? "" : options.attach.back();
   }
   profile.gradient_bytes = setting->gradient_bytes_;
-  const char* temporary = std::getenv("TMPDIR");
-  PENSTOCK_TRY(setting->folder_, make_folder(temporary != nullptr ? temporary : "/tmp"));
-  setting->channels_ = setting->folder_;
-  if (access("/dev/shm", W_OK) == 0) {
-    PENSTOCK_TRY(setting->channels_, make_folder("/dev/shm"));
+  PENSTOCK_TRY(setting->folder_, core::PrivateFolder::create());
+  if (access(kMemoryFolder, W_OK) == 0) {
+    PENSTOCK_TRY(setting->memory_folder_, core::PrivateFolder::create(kMemoryFolder));
   }
   setting->processors_ = allowed_processors();
   profile.cores = static_cast<int>(setting->processors_.size());
@@ -90,12 +81,6 @@ Result<std::unique_ptr<Setting>> Setting::prepare(TrainProfile& profile) {
   PENSTOCK_TRY_STATUS(setting->find_programs(profile));
   PENSTOCK_TRY_STATUS(setting->make_nodes(profile));
   return setting;
-}
-
-Setting::~Setting() {
-  std::error_code ignored;
-  if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
-  if (!channels_.empty()) std::filesystem::remove_all(channels_, ignored);
 }
 
 Status Setting::find_programs(TrainProfile& profile) {
@@ -159,8 +144,9 @@ Status Setting::make_nodes(TrainProfile& profile) {
   return {};
 }
 
-std::string Setting::path_of(int number, int rank, const char* what) const {
-  return fmt::format("{}/run{}-rank{}.{}", folder_, number, rank, what);
+std::string Setting::channel_of(int rank) const {
+  const core::PrivateFolder& folder = memory_folder_ ? *memory_folder_ : *folder_;
+  return fmt::format("{}/run{}-rank{}", folder.path(), runs_, rank);
 }
 
 Job Setting::job_of(RunKind kind, int number, int rank) const {
@@ -185,7 +171,7 @@ Job Setting::job_of(RunKind kind, int number, int rank) const {
   job.overlap = options_.overlap;
   job.transport = transport_;
   job.bucket_bytes = options_.bucket_bytes;
-  job.rendezvous = fmt::format("{}/run{}.rendezvous", folder_, number);
+  job.rendezvous = fmt::format("{}/run{}.rendezvous", folder_->path(), number);
   if (spans_nodes(kind) && options_.nodes > 1) {
     const int per_node = options_.ranks / options_.nodes;
     for (int r = 0; r < options_.ranks; ++r) job.node_of_rank.push_back(r / per_node);
@@ -200,8 +186,8 @@ Job Setting::job_of(RunKind kind, int number, int rank) const {
 Status Setting::add_rank(const Job& job, const std::string& worker, bool real_data,
                          Launch& launch) const {
   Job mine = job;
-  if (real_data) mine.channel = fmt::format("{}/run{}-rank{}", channels_, runs_, job.rank);
-  const std::string path = path_of(runs_, job.rank, "json");
+  if (real_data) mine.channel = channel_of(job.rank);
+  const std::string path = fmt::format("{}/run{}-rank{}.json", folder_->path(), runs_, job.rank);
   PENSTOCK_TRY_STATUS(core::write_file(path, core::json_text(train::to_json(mine))));
   RankCommand rank;
   rank.command = {worker, path};
@@ -226,7 +212,7 @@ void Setting::add_loader(const Job& job, bool cold, Launch& launch) const {
   RankCommand companion;
   companion.command = {loader_,     "load",
                        "run",       options_.data,
-                       "--channel", fmt::format("{}/run{}-rank{}", channels_, runs_, job.rank),
+                       "--channel", channel_of(job.rank),
                        "--batch",   std::to_string(job.batch),
                        "--workers", std::to_string(workers_),
                        "--rank",    std::to_string(job.rank),

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "penstock/core/private_folder.h"
 #include "penstock/core/result.h"
 #include "penstock/profile/train_profile.h"
 #include "penstock/train/launch.h"
@@ -19,7 +20,6 @@ class Setting {
  public:
   // Finds programs, makes the folder and the nodes, and fills in what the profile says of them.
   static Result<std::unique_ptr<Setting>> prepare(TrainProfile& profile);
-  ~Setting();
   Setting(const Setting&) = delete;
   Setting& operator=(const Setting&) = delete;
 
@@ -41,11 +41,12 @@ class Setting {
   void add_loader(const train::Job& job, bool cold, train::Launch& launch) const;
   train::RankCommand attached(RunKind kind, const train::Job& job) const;
   train::Job job_of(RunKind kind, int number, int rank) const;
-  std::string path_of(int number, int rank, const char* what) const;
+  std::string channel_of(int rank) const;  // of batches, in this run
 
   const TrainProfileOptions& options_;
-  std::string folder_;
-  std::string channels_;  // folder of the batch channels, in memory where there is such a place
+  std::optional<core::PrivateFolder> folder_;
+  // Of the batch channels, where there is a place in memory for them.
+  std::optional<core::PrivateFolder> memory_folder_;
   std::string worker_;
   std::string emulated_worker_;
   std::string loader_;

@@ -15,6 +15,20 @@ TEST(HitCurvesTest, SimulatedLruIsWithinOnePerCentOfTheClosedForm) {
   }
 }
 
+TEST(HitCurvesTest, AnLruEpochHitsAtItsBeginningAsSimulated) {
+  for (const double x : {0.2, 0.5, 0.8}) {
+    const std::vector<double> form = hit_profile(CachePolicy::kLru, x, 10);
+    const std::vector<double> simulated =
+        simulated_hit_profile(CachePolicy::kLru, cached(x), 10, {.epochs = 23});
+    double mean = 0;
+    for (std::size_t i = 0; i < form.size(); ++i) {
+      EXPECT_NEAR(form[i], simulated[i], 0.02) << x << " at " << i;
+      mean += form[i] / 10;
+    }
+    EXPECT_NEAR(mean, lru_hit_ratio(x), 1e-12);
+  }
+}
+
 TEST(HitCurvesTest, MinioHitsExactlyWhatItHolds) {
   for (const int items : {0, 1, 777, 2000, 4000}) {
     EXPECT_DOUBLE_EQ(simulated_hit_ratio(CachePolicy::kMinio, items, {}), items / 4000.0);

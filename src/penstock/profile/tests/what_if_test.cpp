@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "penstock/profile/pipeline.h"
@@ -41,7 +42,7 @@ TEST(WhatIfTest, TheLowestRateOfComputePrepAndFetchBinds) {
   EXPECT_NEAR(fetch.samples_per_s, 250, 1e-9);
 }
 
-TEST(WhatIfTest, ElevenFetchFollowsThePolicyNotOnlyTheDisk) {
+TEST(WhatIfTest, FetchFollowsThePolicyNotOnlyTheDisk) {
   // Half of the data fit; the disk alone gives 250/s.
   const Conditions lru = conditions(20, 25e6, 5e8, CachePolicy::kLru);
   const Prediction ours = predict(facts(), lru);
@@ -49,6 +50,26 @@ TEST(WhatIfTest, ElevenFetchFollowsThePolicyNotOnlyTheDisk) {
   EXPECT_NEAR(ours.samples_per_s, 250 / (1 - ours.hits), 1e-9);
   const Prediction theirs = predict_as_ds_analyzer(facts(), lru);
   EXPECT_NEAR(theirs.samples_per_s, 500, 1e-9);
+}
+
+TEST(WhatIfTest, PrepBindsWhereAnEpochHitsAndTheDiskWhereItMisses) {
+  // 0.8 of the data fit; place a of an epoch hits with 1 - 0.2/(1-a) up to 0.8, then never. The
+  // disk alone gives 250/s, four cores prepare 400/s: with hits below 0.375, from a = 0.68, the
+  // disk binds.
+  const Prediction lru = predict(facts(), conditions(4, 25e6, 8e8, CachePolicy::kLru));
+  double seconds = 0;
+  constexpr int kPlaces = 100'000;
+  for (int i = 0; i < kPlaces; ++i) {
+    const double a = (i + 0.5) / kPlaces;
+    const double hits = std::max(0.0, 1 - 0.2 / (1 - a));
+    seconds += std::max(1.0 / 400, (1 - hits) / 250) / kPlaces;
+  }
+  EXPECT_NEAR(lru.samples_per_s * seconds, 1, 0.001);
+  EXPECT_LT(lru.samples_per_s, 370);
+  // On average the disk would give more than the cores prepare.
+  EXPECT_GT(250 / (1 - lru.hits), 400);
+  EXPECT_DOUBLE_EQ(predict(facts(), conditions(4, 25e6, 8e8, CachePolicy::kMinio)).samples_per_s,
+                   400);
 }
 
 TEST(WhatIfTest, TheSmallestCacheThatHidesTheDiskDoesJustThat) {
