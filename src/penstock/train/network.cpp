@@ -70,17 +70,6 @@ pid_t maker_of(std::string_view name) {
   return error == std::errc() && end != name.data() + name.size() && *end == '-' ? pid : 0;
 }
 
-void remove_leftovers() {
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(kNetworkNamespaces), &::closedir);
-  if (folder == nullptr) return;
-  std::vector<std::string> dead;
-  while (const dirent* entry = ::readdir(folder.get())) {
-    const pid_t pid = maker_of(entry->d_name);
-    if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) dead.emplace_back(entry->d_name);
-  }
-  for (const std::string& name : dead) (void)configure("ip netns delete " + name);
-}
-
 // Cubic fills a shaped link the same way everywhere; where it is not to be had the default has to
 // do, so a failure does not matter.
 void choose_congestion_control(const std::string& network_namespace) {
@@ -154,13 +143,24 @@ Status can_emulate_nodes() {
   return {};
 }
 
+void remove_leftover_nodes() {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(kNetworkNamespaces), &::closedir);
+  if (folder == nullptr) return;
+  std::vector<std::string> dead;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const pid_t pid = maker_of(entry->d_name);
+    if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) dead.emplace_back(entry->d_name);
+  }
+  for (const std::string& name : dead) (void)configure("ip netns delete " + name);
+}
+
 Result<NodeNetwork> NodeNetwork::create(int nodes, Bandwidth rate) {
   PENSTOCK_TRY_STATUS(can_emulate_nodes());
   if (nodes < 1 || nodes > kMostNodes) {
     return core::input_error("emulated nodes", fmt::format("{} nodes cannot be emulated", nodes),
                              fmt::format("from 1 to {} can", kMostNodes));
   }
-  remove_leftovers();
+  remove_leftover_nodes();
   // From here on the destructor removes what is there, however far this comes.
   NodeNetwork network;
   network.bridge_ = new_namespace_name();

@@ -9,7 +9,7 @@
 //   }
 //
 // Nothing stays behind: names carry our process number, the destructor removes them, and create()
-// removes what a killed run of a process that no longer exists has left.
+// begins with remove_leftover_nodes().
 #pragma once
 
 #include <string>
@@ -28,6 +28,9 @@ struct Node {
 
 // Whether this process may make namespaces and limit their links; else why not.
 Status can_emulate_nodes();
+
+// Removes the namespaces that processes which no longer exist, killed ones, have left.
+void remove_leftover_nodes();
 
 class NodeNetwork {
  public:

@@ -90,7 +90,7 @@ Result<RunRecord> Run::to_end() {
 }
 
 Status Run::start() {
-  PENSTOCK_TRY(folder_, PrivateFolder::create());
+  PENSTOCK_TRY(folder_, core::PrivateFolder::create());
   PENSTOCK_TRY_STATUS(listen());
   for (std::size_t i = 0; i < launch_.companions.size(); ++i) {
     const RankCommand& command = launch_.companions[i];

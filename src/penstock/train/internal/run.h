@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "penstock/core/private_folder.h"
 #include "penstock/core/result.h"
 #include "penstock/train/internal/child_process.h"
-#include "penstock/train/internal/private_folder.h"
 #include "penstock/train/launch.h"
 
 namespace penstock::train::internal {
@@ -87,7 +87,7 @@ class Run {
   std::string rank_name(int rank) const;
 
   const Launch& launch_;
-  std::optional<PrivateFolder> folder_;
+  std::optional<core::PrivateFolder> folder_;
   Socket listener_;
   std::string address_;
   std::vector<Process> processes_;
