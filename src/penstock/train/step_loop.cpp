@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -82,6 +83,7 @@ class StepLoop {
       // A short wait may see no counter move; then the time since the last batch tells.
       const bool has_moved = after.fetch_ns + after.prep_ns > before.fetch_ns + before.prep_ns;
       record.fetch_ns = fetch_part(wait_ns, has_moved ? before : last_ready_, after);
+      record.bad_samples = after.bad_samples;
       last_ready_ = after;
       PENSTOCK_TRY_STATUS(parts_.trainer->load(*batch));
     }
@@ -103,6 +105,7 @@ class StepLoop {
   Status compute(StepRecord& record) {
     tickets_.clear();
     buckets_.start_pass();
+    const std::int64_t taken = parts_.trainer->taken_ns();
     PENSTOCK_TRY_STATUS(parts_.trainer->forward());
     const std::int64_t forward_end = now_ns();
     record.forward_ns = forward_end - record.ready_ns;
@@ -113,6 +116,8 @@ class StepLoop {
     PENSTOCK_TRY_STATUS(parts_.trainer->synchronize());
     const std::int64_t backward_end = now_ns();
     record.backward_ns = backward_end - forward_end;
+    // Two clocks are read one after the other, which may show as less than nothing.
+    record.transport_ns = std::max<std::int64_t>(0, parts_.trainer->taken_ns() - taken);
     summed_ns_ = backward_end;
     if (!is_summing_) return {};
     // Without overlap all of them; with it those of tensors that the pass did not reach.

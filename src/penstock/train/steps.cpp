@@ -24,7 +24,7 @@ struct CountField {
   bool required = false;
 };
 
-constexpr std::array<CountField<StepRecord>, 12> kStepFields = {{
+constexpr std::array<CountField<StepRecord>, 14> kStepFields = {{
     {"index", &StepRecord::index, true},
     {"begin", &StepRecord::begin_ns, true},
     {"ready", &StepRecord::ready_ns, true},
@@ -35,8 +35,10 @@ constexpr std::array<CountField<StepRecord>, 12> kStepFields = {{
     {"exposed", &StepRecord::exposed_ns},
     {"optimizer", &StepRecord::optimizer_ns},
     {"fetch", &StepRecord::fetch_ns},
+    {"transport", &StepRecord::transport_ns},
     {"sent", &StepRecord::sent_bytes},
     {"received", &StepRecord::received_bytes},
+    {"bad", &StepRecord::bad_samples},
 }};
 
 using Field = std::pair<std::string_view, std::string_view>;

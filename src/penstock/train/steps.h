@@ -11,8 +11,10 @@
 // begin, ready and end are nanoseconds of CLOCK_MONOTONIC: the step asked for its batch, had it on
 // its device, and ended. They are required; every other field is a duration in nanoseconds, a count
 // or a byte count, and optional: forward, backward, exposed (waited for communication after the
-// backward pass), optimizer, sent, received, loss, fetch (of `ready - begin`, how long the loader
-// waited for storage). Unknown fields are ignored, so that clients may say more.
+// backward pass), optimizer, transport (of the processors that compute, what communication took up
+// to the end of the backward pass), sent, received, loss, fetch (of `ready - begin`, how long the
+// loader waited for storage), bad (images that the loader has replaced so far). Unknown fields are
+// ignored, so that clients may say more.
 //
 // The launcher sets the conditions of a run in the environment, which attached programs obey
 // through their client (clients/): PENSTOCK_DATA=real|synthetic, PENSTOCK_ALL_REDUCE=on|off,
@@ -48,8 +50,10 @@ struct StepRecord {
   std::int64_t exposed_ns = 0;
   std::int64_t optimizer_ns = 0;
   std::int64_t fetch_ns = 0;
+  std::int64_t transport_ns = 0;
   std::int64_t sent_bytes = 0;
   std::int64_t received_bytes = 0;
+  std::int64_t bad_samples = 0;                            // since the start of the loader
   double loss = std::numeric_limits<double>::quiet_NaN();  // where unknown
 };
 

@@ -42,6 +42,10 @@ class Trainer {
   virtual Status synchronize() = 0;
   // Of the last forward pass; not a number where there is none.
   virtual double loss() = 0;
+
+  // Processor time so far of this process's other threads, where they run on the very processors
+  // that the calling thread computes with: what a transport takes from computing.
+  virtual std::int64_t taken_ns() const { return 0; }
 };
 
 }  // namespace penstock::train

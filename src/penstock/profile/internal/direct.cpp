@@ -45,6 +45,9 @@ std::vector<double> series_of(const RunRecord& record, std::int64_t warmup, cons
 
 double wait_s(const StepRecord& s) { return static_cast<double>(s.ready_ns - s.begin_ns) * kNano; }
 double exposed_s(const StepRecord& s) { return static_cast<double>(s.exposed_ns) * kNano; }
+double communicating_s(const StepRecord& s) {
+  return static_cast<double>(s.exposed_ns + s.transport_ns) * kNano;
+}
 // All of the step that is neither waiting for data nor for other ranks.
 double working_s(const StepRecord& s) {
   return static_cast<double>(s.end_ns - s.ready_ns - s.exposed_ns) * kNano;
@@ -52,14 +55,14 @@ double working_s(const StepRecord& s) {
 
 const Part& part_of(Stall stall) {
   static const Part working = working_s;
-  static const Part exposed = exposed_s;
+  static const Part communicating = communicating_s;
   static const Part wait = wait_s;
   switch (stall) {
     case Stall::kContention:
       return working;
     case Stall::kInterconnect:
     case Stall::kNetwork:
-      return exposed;
+      return communicating;
     case Stall::kPrep:
     case Stall::kFetch:
       break;

@@ -39,8 +39,10 @@ TEST(StepsTest, EveryFieldOfAStepReadsBack) {
                            .exposed_ns = 7,
                            .optimizer_ns = 8,
                            .fetch_ns = 9,
+                           .transport_ns = 11,
                            .sent_bytes = 4096,
                            .received_bytes = 8192,
+                           .bad_samples = 2,
                            .loss = 0.1};
   const auto back = parsed<StepRecord>(to_line(step));
   EXPECT_EQ(back.index, 3);
@@ -53,8 +55,10 @@ TEST(StepsTest, EveryFieldOfAStepReadsBack) {
   EXPECT_EQ(back.exposed_ns, 7);
   EXPECT_EQ(back.optimizer_ns, 8);
   EXPECT_EQ(back.fetch_ns, 9);
+  EXPECT_EQ(back.transport_ns, 11);
   EXPECT_EQ(back.sent_bytes, 4096);
   EXPECT_EQ(back.received_bytes, 8192);
+  EXPECT_EQ(back.bad_samples, 2);
   EXPECT_EQ(back.loss, 0.1);
 }
 
