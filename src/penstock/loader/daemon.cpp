@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "penstock/core/interrupt.h"
+#include "penstock/core/private_folder.h"
 #include "penstock/loader/internal/live_fit.h"
 #include "penstock/loader/internal/live_loader.h"
 
@@ -33,11 +34,12 @@ struct Running {
   double predicted = 0;
   LiveState state;  // as last looked at
   LiveState window_begin;
+  std::vector<LoaderWindow> windows;
 };
 
 class Daemon {
  public:
-  Daemon(const JobsFile& file, const DaemonOptions& options, const internal::RunFolder& folder)
+  Daemon(const JobsFile& file, const DaemonOptions& options, const core::PrivateFolder& folder)
       : file_(file), options_(options), folder_(folder), machine_(file.machine) {
     for (const JobSpec& job : file.jobs) {
       report_.jobs.push_back(
@@ -160,10 +162,11 @@ class Daemon {
     double cores = 0;
     bool is_short = false;
     for (Running& job : running_) {
-      const LoaderWindow window{job.window_begin, job.state};
+      const LoaderWindow window{job.window_begin, job.state, job.loader->workers()};
+      internal::remember(window, job.windows);
       cores += window.cores();
       if (!job.is_fitted) {
-        job.is_fitted = internal::fit_costs(window, job.model);
+        job.is_fitted = internal::fit_model(job.windows, job.model);
         is_changed |= job.is_fitted;
         continue;
       }
@@ -176,7 +179,7 @@ class Daemon {
       is_short |= drifts && off < 0;
       if (job.drifting >= file_.parameters.drift_steps) {
         job.drifting = 0;
-        has_drifted |= internal::fit_costs(window, job.model);
+        has_drifted |= internal::fit_model(job.windows, job.model);
       }
     }
     if (has_drifted) {
@@ -215,7 +218,7 @@ class Daemon {
 
   const JobsFile& file_;
   const DaemonOptions& options_;
-  const internal::RunFolder& folder_;
+  const core::PrivateFolder& folder_;
   MachineBudget machine_;
   std::vector<std::size_t> waiting_;  // the next one last
   std::vector<Running> running_;
@@ -238,7 +241,7 @@ Result<LiveReport> run_live(const JobsFile& file, const DaemonOptions& options) 
     return core::input_error("--policy", "the oracle cannot try that many allocations",
                              "use fewer jobs or workers");
   }
-  PENSTOCK_TRY(const internal::RunFolder folder, internal::RunFolder::create());
+  PENSTOCK_TRY(const core::PrivateFolder folder, core::PrivateFolder::create());
   return Daemon(file, options, folder).run();
 }
 

@@ -3,33 +3,75 @@
 #include <algorithm>
 
 namespace penstock::loader::internal {
+namespace {
 
-bool fit_costs(const LoaderWindow& window, JobModel& model) {
-  const train::LoaderCounters& a = window.begin.counters;
-  const train::LoaderCounters& b = window.end.counters;
-  const double samples = window.loaded();
-  constexpr double kFewest = 16;
-  if (samples < kFewest || b.cpu_ns <= a.cpu_ns) return false;
-  const auto each = [&](std::int64_t from, std::int64_t to) {
-    return static_cast<double>(to - from) / samples;
-  };
-  model.cpu_per_sample = Seconds(each(a.cpu_ns, b.cpu_ns) * 1e-9);
-  model.bytes_per_sample = Bytes(each(a.bytes, b.bytes));
-  const double bytes = model.bytes_per_sample.value();
-  model.hit_ratio =
-      bytes > 0 ? std::clamp(1 - each(a.disk_bytes, b.disk_bytes) / bytes, 0.0, 1.0) : 0;
-  // Reading from memory is processor time too and is counted above; only storage makes one wait.
-  const double fetch = each(a.fetch_ns, b.fetch_ns) * 1e-9 * (1 - model.hit_ratio);
-  model.curve.sample_time = model.cpu_per_sample + Seconds(fetch);
+// What a loader did in a window, or in several.
+struct Work {
+  double samples = 0;
+  double cpu_s = 0;
+  double fetch_s = 0;
+  double prep_s = 0;
+  double bytes = 0;
+  double disk_bytes = 0;
+
+  void add(const LoaderWindow& window) {
+    const train::LoaderCounters& a = window.begin.counters;
+    const train::LoaderCounters& b = window.end.counters;
+    samples += window.loaded();
+    cpu_s += static_cast<double>(b.cpu_ns - a.cpu_ns) * 1e-9;
+    fetch_s += static_cast<double>(b.fetch_ns - a.fetch_ns) * 1e-9;
+    prep_s += static_cast<double>(b.prep_ns - a.prep_ns) * 1e-9;
+    bytes += static_cast<double>(b.bytes - a.bytes);
+    disk_bytes += static_cast<double>(b.disk_bytes - a.disk_bytes);
+  }
+};
+
+constexpr double kFewestSamples = 16;
+
+}  // namespace
+
+void remember(const LoaderWindow& window, std::vector<LoaderWindow>& windows) {
+  constexpr std::size_t kMost = 4;
+  std::erase_if(windows, [&](const LoaderWindow& w) { return w.workers == window.workers; });
+  if (windows.size() == kMost) windows.erase(windows.begin());
+  windows.push_back(window);
+}
+
+bool fit_model(const std::vector<LoaderWindow>& windows, JobModel& model) {
+  Work all;
+  for (const LoaderWindow& window : windows) all.add(window);
+  if (all.samples < kFewestSamples || all.cpu_s <= 0) return false;
+  const double cpu = all.cpu_s / all.samples;
+  const double hits = all.bytes > 0 ? std::clamp(1 - all.disk_bytes / all.bytes, 0.0, 1.0) : 0;
+  std::vector<Probe> probes;
+  for (const LoaderWindow& window : windows) {
+    Work work;
+    work.add(window);
+    if (work.samples < kFewestSamples) continue;
+    // Reading from memory is processor time too and is counted in it; only storage makes one wait.
+    const double wait = work.fetch_s / work.samples * (1 - hits);
+    probes.push_back({window.workers, window.workers / (cpu + wait)});
+  }
+  const Result<WorkerCurve> curve = fit_curve(probes);
+  if (!curve) return false;
+  model.cpu_per_sample = Seconds(cpu);
+  model.bytes_per_sample = Bytes(all.bytes / all.samples);
+  model.hit_ratio = hits;
+  model.curve = *curve;
   return true;
 }
 
-Probe probe_of(const LoaderWindow& window, int workers) {
-  const auto busy = [](const train::LoaderCounters& c) {
-    return static_cast<double>(c.fetch_ns + c.prep_ns) * 1e-9;
-  };
-  const double time = busy(window.end.counters) - busy(window.begin.counters);
-  return {workers, time > 0 ? workers * window.loaded() / time : 0};
+std::optional<double> contended_cores(const std::vector<LoaderWindow>& together) {
+  Work all;
+  double cores = 0;
+  for (const LoaderWindow& window : together) {
+    all.add(window);
+    cores += window.cores();
+  }
+  // A worker that decodes without a pause has as much processor time as time.
+  constexpr double kWaited = 1.2;
+  if (cores <= 0 || all.prep_s < kWaited * all.cpu_s) return std::nullopt;
+  return cores;
 }
 
 }  // namespace penstock::loader::internal

@@ -1,5 +1,12 @@
-// A job's loader model from what its loader counted between two moments.
+// A job's loader model from what its loader counted in windows of time.
+//
+//   std::vector<LoaderWindow> windows;
+//   remember({.begin = before, .end = now, .workers = 2}, windows);
+//   if (fit_model(windows, model)) ... its costs and its curve are known ...
 #pragma once
+
+#include <optional>
+#include <vector>
 
 #include "penstock/core/quantity.h"
 #include "penstock/loader/internal/live_loader.h"
@@ -7,9 +14,11 @@
 
 namespace penstock::loader::internal {
 
+// Between two moments, with the same number of workers throughout.
 struct LoaderWindow {
   LiveState begin;
   LiveState end;
+  int workers = 1;
 
   Seconds length() const { return end.at - begin.at; }
   double taken() const { return static_cast<double>(end.samples - begin.samples); }
@@ -24,11 +33,17 @@ struct LoaderWindow {
   double rate() const { return taken() / length().value(); }
 };
 
-// Sets the costs of a sample; false, and nothing changed, where the window holds too few samples.
-// Processor time and storage waits do not depend on what else runs, so any window will do.
-bool fit_costs(const LoaderWindow& window, JobModel& model);
-// What n workers deliver while nothing makes them wait for a free batch: over the busy time of the
-// workers in the window.
-Probe probe_of(const LoaderWindow& window, int workers);
+// Keeps the newest window of each of the last few numbers of workers.
+void remember(const LoaderWindow& window, std::vector<LoaderWindow>& windows);
+
+// Sets the costs of a sample and the curve; false, and nothing changed, where the windows hold too
+// few samples. Neither processor time nor a wait for storage depends on what else uses the cores,
+// so windows of a shared machine will do. One number of workers tells no ceiling.
+bool fit_model(const std::vector<LoaderWindow>& windows, JobModel& model);
+
+// The cores that the loaders of one machine had in windows of the same time; nothing where none of
+// them waited for a core, because then there may be more. Fewer than the machine has where others
+// use them, or where the host of a virtual machine takes them.
+std::optional<double> contended_cores(const std::vector<LoaderWindow>& together);
 
 }  // namespace penstock::loader::internal

@@ -50,28 +50,13 @@ Seconds monotonic_now() {
   return Seconds(static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9);
 }
 
-Result<RunFolder> RunFolder::create() {
-  std::error_code error;
-  const std::filesystem::path parent = std::filesystem::temp_directory_path(error);
-  std::string path = (error ? "." : parent.string()) + "/penstock-allocate-XXXXXX";
-  if (::mkdtemp(path.data()) == nullptr) {
-    return core::missing_error(path, std::string("cannot make a folder: ") + std::strerror(errno),
-                               "set TMPDIR to a folder that can be written");
-  }
-  return RunFolder(path);
-}
-
-RunFolder::~RunFolder() {
-  std::error_code error;
-  if (!path_.empty()) std::filesystem::remove_all(path_, error);
-}
-
 LiveLoader::LiveLoader(const JobSpec& job, std::string stem)
     : job_(job), control_(stem + ".control"), messages_(stem + ".messages") {}
 
 Result<std::unique_ptr<LiveLoader>> LiveLoader::start(const JobSpec& job,
                                                       const std::string& program,
-                                                      const RunFolder& folder, int number) {
+                                                      const core::PrivateFolder& folder,
+                                                      int number) {
   std::unique_ptr<LiveLoader> loader(
       new LiveLoader(job, fmt::format("{}/{}", folder.path(), number)));
   loader->channel_ = fmt::format("/dev/shm/{}-{}",

@@ -13,26 +13,13 @@
 #include <string>
 #include <thread>
 
+#include "penstock/core/private_folder.h"
 #include "penstock/core/quantity.h"
 #include "penstock/core/result.h"
 #include "penstock/loader/daemon.h"
 #include "penstock/train/batch_channel.h"
 
 namespace penstock::loader::internal {
-
-// A folder for sockets and messages, removed with what is in it.
-class RunFolder {
- public:
-  static Result<RunFolder> create();
-  RunFolder(RunFolder&& other) noexcept : path_(std::move(other.path_)) { other.path_.clear(); }
-  RunFolder& operator=(RunFolder&&) = delete;
-  ~RunFolder();
-  const std::string& path() const { return path_; }
-
- private:
-  explicit RunFolder(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
 
 struct LiveState {
   std::int64_t samples = 0;  // taken by the accelerators, since the goal was set
@@ -45,9 +32,9 @@ struct LiveState {
 
 class LiveLoader {
  public:
-  // Waits until the loader delivers. `program` is penstock.
+  // Waits until the loader delivers. `program` is penstock; sockets and messages lie in `folder`.
   static Result<std::unique_ptr<LiveLoader>> start(const JobSpec& job, const std::string& program,
-                                                   const RunFolder& folder, int number);
+                                                   const core::PrivateFolder& folder, int number);
   ~LiveLoader();
   LiveLoader(const LiveLoader&) = delete;
   LiveLoader& operator=(const LiveLoader&) = delete;
