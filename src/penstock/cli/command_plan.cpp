@@ -28,7 +28,8 @@ class PlanCommand : public Command {
         ->required()
         ->type_name("");
     app.add_option("--report", report_, "Write the plan as one HTML page")->type_name("FILE");
-    app.add_option("--book", book_, "Take measured rates from this book, and keep the chosen plan's ledger in it")
+    app.add_option("--book", book_,
+                   "Take measured rates from this book, and keep the chosen plan's ledger in it")
         ->type_name("FILE");
     app.add_option("--seed", options_.seed, "Kept in the plan; default 0")->type_name("N");
     app.add_option("--threads", options_.evaluate.threads, "Default: one a core")

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <span>
+#include <type_traits>
 
 namespace penstock::core {
 namespace {
@@ -95,13 +96,16 @@ std::string known_units(std::span<const Unit> units) {
   return list;
 }
 
-// "16 Gb" for "16 GB": a bit where bytes were meant.
-std::string bit_hint(std::string_view number, std::string_view unit) {
+// "16 Gb" for "16 GB": a bit where bytes were meant. "10 Gb" for "10 Gbit/s", and "10 Gbps".
+std::string bit_hint(std::string_view number, std::string_view unit, bool is_rate) {
   const std::size_t slash = unit.find('/');
-  const std::string_view head = unit.substr(0, slash);
+  const bool is_bps = is_rate && unit.ends_with("bps");
+  const std::string_view head = unit.substr(0, is_bps ? unit.size() - 2 : slash);
   if (head.size() < 1 || head.back() != 'b') return "";
   const std::string prefix(head.substr(0, head.size() - 1));
-  const std::string tail(slash == std::string_view::npos ? "" : unit.substr(slash));
+  const std::string tail(is_rate                           ? "/s"
+                         : slash == std::string_view::npos ? ""
+                                                           : unit.substr(slash));
   const std::string bytes = fmt::format("\"{} {}B{}\"", number, prefix, tail);
   if (tail.empty()) return fmt::format("a lower-case b is a bit; write {} for bytes", bytes);
   return fmt::format("write \"{} {}bit{}\" for bits or {} for bytes", number, prefix, tail, bytes);
@@ -148,7 +152,7 @@ Result<Q> parse_quantity(std::string_view raw) {
     return input_error("", fmt::format("\"{}\" has no unit", raw),
                        "add one of " + known_units(units));
   }
-  const std::string hint = bit_hint(digits, unit);
+  const std::string hint = bit_hint(digits, unit, std::is_same_v<Q, Bandwidth>);
   return input_error("",
                      fmt::format("\"{}\" has the unit \"{}\", which does not fit here", raw, unit),
                      hint.empty() ? "use one of " + known_units(units) : hint);

@@ -116,9 +116,9 @@ Result<Dataset> Dataset::open(const std::string& path) {
   fs::directory_iterator at(path, error);
   if (error) return unreadable(path, error);
   for (; at != fs::directory_iterator(); at.increment(error)) {
-    if (error) return unreadable(path, error);
     if (is_tar_name(at->path().string())) shards.push_back(at->path().string());
   }
+  if (error) return unreadable(path, error);  // a step that fails ends the walk
   if (shards.empty()) {
     PENSTOCK_TRY_STATUS(data.read_tree());
   } else {

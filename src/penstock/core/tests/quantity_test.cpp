@@ -60,6 +60,9 @@ TEST(QuantityTest, RefusesABareNumber) {
 TEST(QuantityTest, TellsThatALowerCaseBIsABit) {
   EXPECT_THAT(refusal<Bytes>("16 Gb"), HasSubstr("write \"16 GB\" for bytes"));
   EXPECT_THAT(refusal<Bandwidth>("25 Gb/s"), HasSubstr("write \"25 Gbit/s\" for bits or"));
+  EXPECT_THAT(refusal<Bandwidth>("10 Gb"),
+              HasSubstr("write \"10 Gbit/s\" for bits or \"10 GB/s\""));
+  EXPECT_THAT(refusal<Bandwidth>("10 Gbps"), HasSubstr("write \"10 Gbit/s\" for bits or"));
 }
 
 TEST(QuantityTest, RefusesWhatIsNotAFiniteNumberWithAKnownUnit) {
