@@ -124,6 +124,38 @@ class Search {
     }
   }
 
+  // Hands out the workers that the model has no use for, where they do no harm to it: they cover
+  // what it does not see, such as uneven samples, and a kernel shares its cores the more evenly the
+  // more threads there are on each.
+  void use_up(std::vector<int>& workers) const {
+    const std::vector<double> least = score(workers);
+    for (int factor = state_.machine.workers / total(workers); factor > 1; --factor) {
+      std::vector<int> more = workers;
+      for (int& count : more) count *= factor;
+      if (better_score(least, score(more))) continue;
+      workers = more;
+      break;
+    }
+    while (total(workers) < state_.machine.workers) {
+      std::size_t best = workers.size();
+      std::vector<double> best_score;
+      for (std::size_t j = 0; j < workers.size(); ++j) {
+        std::vector<int> more = workers;
+        ++more[j];
+        std::vector<double> value = score(more);
+        if (better_score(least, value)) continue;
+        const bool is_first = best == workers.size();
+        const bool is_tie = !is_first && !better_score(best_score, value);
+        if (is_first || better_score(value, best_score) || (is_tie && workers[j] < workers[best])) {
+          best = j;
+          best_score = std::move(value);
+        }
+      }
+      if (best == workers.size()) return;
+      ++workers[best];
+    }
+  }
+
   std::vector<int> exhaustive() const {
     std::vector<int> best(state_.jobs.size(), 1);
     std::vector<double> best_score = score(best);
@@ -216,6 +248,14 @@ std::vector<int> by_gain(const AllocationState& state, Objective objective) {
     search.improve(start);
     search.take(start, best, best_score);
   }
+  search.use_up(best);
+  return best;
+}
+
+std::vector<int> by_trial(const AllocationState& state, Objective objective) {
+  const Search search(state, objective);
+  std::vector<int> best = search.exhaustive();
+  search.use_up(best);
   return best;
 }
 
@@ -465,7 +505,7 @@ std::vector<int> allocate(AllocationPolicy policy, const AllocationState& state,
       break;
     case AllocationPolicy::kOracle:
       PENSTOCK_CHECK(oracle_trials(sorted) <= kMostOracleTrials);
-      chosen = Search(sorted, parameters.objective).exhaustive();
+      chosen = by_trial(sorted, parameters.objective);
       break;
   }
   std::vector<int> workers(chosen.size());

@@ -69,6 +69,33 @@ TEST(AllocationTest, EvenAndProportionalShareOutEveryWorker) {
   EXPECT_THAT(allocate(AllocationPolicy::kProportional, state, {}), ElementsAre(1, 1, 6));
 }
 
+TEST(AllocationTest, WorkersWithoutAUseAreHandedOutWhereTheyDoNoHarm) {
+  // Two jobs that one worker each keeps at the full rate, with cores to spare.
+  AllocationState state = random_state(1, {.jobs = 2, .cores = 4, .workers = 7});
+  for (AllocatedJob& job : state.jobs) {
+    job.model.step = job.model.curve.sample_time * (2.0 * 32 * job.model.accelerators);
+  }
+  for (const AllocationPolicy policy : {AllocationPolicy::kGain, AllocationPolicy::kOracle}) {
+    const std::vector<int> workers = allocate(policy, state, {});
+    EXPECT_EQ(total(workers), 7);
+    EXPECT_NEAR(value_of(Objective::kThroughput, state, workers), 2, 1e-9);
+    EXPECT_LE(std::abs(workers[0] - workers[1]), 1);
+  }
+}
+
+TEST(AllocationTest, AWorkerThatWouldTakeACoreFromABetterUseStaysOut) {
+  // The first job is at its full rate only with five sixths of the one core; a second worker of the
+  // second would take from it.
+  AllocationState state = random_state(1, {.jobs = 2, .cores = 1, .workers = 7});
+  for (AllocatedJob& job : state.jobs) {
+    job.model.accelerators = 1;
+    job.model.cpu_per_sample = job.model.curve.sample_time = Seconds(0.001);
+  }
+  state.jobs[0].model.step = Seconds(32 * 0.001 * 6 / 5);
+  state.jobs[1].model.step = Seconds(32 * 0.001 / 8);
+  EXPECT_THAT(allocate(AllocationPolicy::kGain, state, {}), ElementsAre(6, 1));
+}
+
 TEST(AllocationTest, TheStaticGuessIsCutToTheBudget) {
   AllocationState state = random_state(1, {.jobs = 2, .workers = 8});
   state.jobs[0].model.accelerators = 1;
