@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "penstock/cli/command.h"
+#include "penstock/cli/internal/quantity_option.h"
 #include "penstock/core/table.h"
 #include "penstock/ledger/book.h"
 #include "penstock/plan/advise.h"
@@ -13,23 +14,11 @@ std::unique_ptr<Command> make_advise_command();
 namespace {
 
 using core::Json;
+using internal::read_quantity;
 using plan::Advice;
 using plan::AdviceOptions;
 using plan::LinkModelFit;
 using profile::MeasuredJob;
-
-// Reads a quantity into `value` where the option was given.
-template <typename Q>
-Status read_option(const char* option, const std::string& text, Q& value) {
-  if (text.empty()) return {};
-  auto read = core::parse_quantity<Q>(text);
-  if (!read) {
-    read.error().where = option;
-    return core::fail(std::move(read).error());
-  }
-  value = *read;
-  return {};
-}
 
 Json links_json(const std::vector<LinkModelFit>& links) {
   Json all = Json::array();
@@ -116,7 +105,9 @@ class AdviseCommand : public Command {
                    "Of peak, where compute is not measured; default 0.7")
         ->check(CLI::Range(0.001, 1.0))
         ->type_name("SHARE");
-    app.add_option("--cache", cache_, "page, minio, lru or none; default page")->type_name("NAME");
+    app.add_option("--cache", cache_, "page, minio, lru or none; default page")
+        ->check(CLI::IsMember({"page", "minio", "lru", "none"}))
+        ->type_name("NAME");
     app.add_option("--startup", startup_, "Of the job: \"5 min\"")->type_name("TIME");
     app.add_option("--catalog", options_.fleets.catalogs, "Of your own, over the built-in one")
         ->type_name("FILE");
@@ -130,16 +121,16 @@ class AdviseCommand : public Command {
     if (market_ != "on-demand") options_.fleets.markets.push_back(plan::Market::kSpot);
     PENSTOCK_TRY(options_.job.policy, profile::cache_policy_from_name(cache_));
     Bytes dataset;
-    PENSTOCK_TRY_STATUS(read_option("--dataset", dataset_, dataset));
+    PENSTOCK_TRY_STATUS(read_quantity("--dataset", dataset_, dataset));
     options_.job.dataset_bytes = dataset.value();
-    PENSTOCK_TRY_STATUS(read_option("--startup", startup_, options_.job.startup));
+    PENSTOCK_TRY_STATUS(read_quantity("--startup", startup_, options_.job.startup));
     if (!finish_by_.empty()) {
       PENSTOCK_TRY_STATUS(
-          read_option("--finish-by", finish_by_, options_.goal.finish_by.emplace()));
+          read_quantity("--finish-by", finish_by_, options_.goal.finish_by.emplace()));
     }
     if (!spend_.empty()) {
       PENSTOCK_TRY_STATUS(
-          read_option("--spend-at-most", spend_, options_.goal.spend_at_most.emplace()));
+          read_quantity("--spend-at-most", spend_, options_.goal.spend_at_most.emplace()));
     }
     return {};
   }

@@ -1,8 +1,11 @@
 // penstock profile link: latency and bandwidth between ranks, in nccl-tests' terms.
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "penstock/cli/command.h"
 #include "penstock/cli/internal/profile_subcommand.h"
+#include "penstock/cli/internal/quantity_option.h"
 #include "penstock/core/table.h"
 #include "penstock/hardware/catalog.h"
 #include "penstock/profile/link_fit.h"
@@ -35,7 +38,8 @@ class ProfileLink : public ProfileSubcommand {
     app->add_option("--delay", delay_, "Of the link, one way: \"50 us\"")->type_name("TIME");
     app->add_flag("--in-transport", options_.in_transport,
                   "Limit the link in the process, not in the kernel");
-    app->add_option("--sizes", sizes_, "Of the sums: 8B..64MiB (doubling), or one; default that")
+    app->add_option("--sizes", sizes_,
+                    "Of the sums, doubling from one to the other; default 8B..64MiB")
         ->type_name("SIZES");
     app->add_option("--repetitions", options_.repetitions, "Timed, of each size; default 20")
         ->check(CLI::Range(1, 100000))
@@ -48,13 +52,12 @@ class ProfileLink : public ProfileSubcommand {
   }
 
   Status prepare() override {
-    if (!link_.empty()) {
-      PENSTOCK_TRY(options_.link, core::parse_quantity<Bandwidth>(link_));
-      if (options_.nodes < 2) {
-        return core::input_error("--link", "there is only one node", "add --nodes 2");
-      }
+    PENSTOCK_TRY_STATUS(read_quantity("--link", link_, options_.link));
+    PENSTOCK_TRY_STATUS(read_quantity("--delay", delay_, options_.delay));
+    if (options_.nodes < 2 && !(link_.empty() && delay_.empty())) {
+      return core::input_error(link_.empty() ? "--delay" : "--link", "there is only one node",
+                               "add --nodes 2");
     }
-    if (!delay_.empty()) PENSTOCK_TRY_STATUS(read_delay());
     if (options_.ranks % options_.nodes != 0) {
       return core::input_error("--ranks", "is no multiple of --nodes",
                                fmt::format("use --ranks {}", options_.nodes));
@@ -91,32 +94,30 @@ class ProfileLink : public ProfileSubcommand {
   }
 
  private:
-  Status read_delay() {
-    PENSTOCK_TRY(options_.delay, core::parse_quantity<Seconds>(delay_));
-    return {};
-  }
-
   static Result<std::int64_t> read_size(const std::string& text) {
-    auto bytes = core::parse_quantity<Bytes>(text);
-    if (!bytes) {
-      bytes.error().where = "--sizes";
-      return core::fail(bytes.error());
+    Bytes bytes;
+    PENSTOCK_TRY_STATUS(read_quantity("--sizes", text, bytes));
+    // A rank holds the sum in memory.
+    constexpr double kMost = 16.0 * (1 << 30);
+    if (bytes.value() < 4 || bytes.value() > kMost || std::fmod(bytes.value(), 4) != 0) {
+      return core::input_error("--sizes", "\"" + text + "\" is no size of a sum of 32-bit values",
+                               "use a multiple of 4 bytes up to 16 GiB");
     }
-    const auto size = static_cast<std::int64_t>(bytes->value());
-    if (size < 4 || size % 4 != 0) {
-      return core::input_error("--sizes", text + " is not a number of 32-bit values",
-                               "use a multiple of 4 bytes");
-    }
-    return size;
+    return static_cast<std::int64_t>(bytes.value());
   }
 
   Status read_sizes() {
     const std::size_t dots = sizes_.find("..");
-    PENSTOCK_TRY(const std::int64_t first, read_size(sizes_.substr(0, dots)));
-    options_.sizes = {first};
-    if (dots == std::string::npos) return {};
-    PENSTOCK_TRY(const std::int64_t last, read_size(sizes_.substr(dots + 2)));
-    for (std::int64_t size = first * 2; size <= last; size *= 2) options_.sizes.push_back(size);
+    if (dots != std::string::npos) {
+      PENSTOCK_TRY(const std::int64_t first, read_size(sizes_.substr(0, dots)));
+      PENSTOCK_TRY(const std::int64_t last, read_size(sizes_.substr(dots + 2)));
+      options_.sizes.clear();
+      for (std::int64_t size = first; size <= last; size *= 2) options_.sizes.push_back(size);
+    }
+    if (dots == std::string::npos || options_.sizes.size() < 2) {
+      return core::input_error("--sizes", "\"" + sizes_ + "\" is no range of sizes",
+                               "latency and bandwidth need two: for example 8B..64MiB");
+    }
     return {};
   }
 
@@ -177,7 +178,8 @@ class ProfileLink : public ProfileSubcommand {
                         : fmt::format(" on {} nodes: {}", options_.nodes, measured.nodes_made_by));
     text += table.text();
     text += fmt::format(
-        "\nlatency {} a message, bandwidth {}; the fit misses a size by {:.1f} % (median), at most "
+        "\nlatency {} a message, bandwidth {};\nthe fit misses a size by {:.1f} % (median), at "
+        "most "
         "{:.0f} %\n",
         core::format_quantity(Seconds(fit.model.alpha_s)),
         core::format_quantity(Bandwidth(fit.model.beta_bytes_per_s)), fit.median_error * 100,

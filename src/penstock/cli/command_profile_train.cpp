@@ -1,11 +1,17 @@
 // penstock profile train: the runs of Stash on a real job.
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <optional>
 
 #include "penstock/cli/command.h"
 #include "penstock/cli/internal/profile_subcommand.h"
+#include "penstock/cli/internal/quantity_option.h"
 #include "penstock/core/file.h"
 #include "penstock/ledger/book.h"
 #include "penstock/ledger/trace.h"
+#include "penstock/loader/dataset.h"
 #include "penstock/profile/train_profile.h"
 
 namespace penstock::cli::internal {
@@ -16,25 +22,24 @@ using profile::TrainProfile;
 using profile::TrainProfileOptions;
 
 // "5%" or "0.05".
-Result<double> parse_share(const std::string& option, std::string text) {
-  double divisor = 1;
-  if (!text.empty() && text.back() == '%') {
-    text.pop_back();
-    divisor = 100;
-  }
+Result<double> parse_share(const std::string& option, const std::string& text) {
+  const bool is_percent = !text.empty() && text.back() == '%';
+  const std::string number = text.substr(0, text.size() - (is_percent ? 1 : 0));
   char* end = nullptr;
-  const double value = std::strtod(text.c_str(), &end) / divisor;
-  if (text.empty() || *end != '\0' || !(value > 0) || value > 1) {
-    return core::input_error(option, "\"" + text + "\" is no share", "write for example 5%");
+  const double value = std::strtod(number.c_str(), &end) / (is_percent ? 100 : 1);
+  if (number.empty() || *end != '\0' || !(value > 0) || value > 1) {
+    return core::input_error(option, "\"" + text + "\" is no share above 0",
+                             "write for example 5%");
   }
   return value;
 }
 
-template <typename Q>
-Result<Q> parse_option(const std::string& option, const std::string& text) {
-  auto value = core::parse_quantity<Q>(text);
-  if (!value) value.error().where = option;
-  return value;
+// What cannot be written later is named before the measurement and not after it.
+Status check_folder(const std::string& option, const std::string& file) {
+  const std::string folder = std::filesystem::path(file).parent_path().string();
+  if (folder.empty() || ::access(folder.c_str(), W_OK) == 0) return {};
+  return core::missing_error(option, folder + " is no folder that can be written",
+                             "name a file in one that can");
 }
 
 class ProfileTrain : public ProfileSubcommand {
@@ -42,6 +47,7 @@ class ProfileTrain : public ProfileSubcommand {
   CLI::App* declare(CLI::App& parent) override {
     CLI::App* app = parent.add_subcommand(
         "train", "Run a job under rising conditions and split its step into stalls");
+    app_ = app;
     app->add_option("MODEL", words_, "ONNX file; with --attach, the program and its arguments")
         ->type_name("");
     app->add_flag("--attach", attach_,
@@ -79,54 +85,48 @@ class ProfileTrain : public ProfileSubcommand {
   }
 
   Status prepare() override {
-    if (attach_ != (words_.size() > 1) && words_.size() > 1) {
-      return core::input_error("profile train", "\"" + words_[1] + "\" is one model too many",
-                               "a program goes after --attach --");
-    }
-    if (attach_ && words_.empty()) {
-      return core::input_error("--attach", "there is no program", "add -- python3 train.py");
-    }
-    if (words_.empty() && emulate_.empty()) {
-      return core::input_error("profile train", "needs a model",
-                               "name an ONNX file, or --emulate resnet50-h100, or --attach");
-    }
-    if (attach_) {
-      options_.attach = words_;
-    } else if (!words_.empty()) {
-      options_.model = words_.front();
-    }
-    if (!emulate_.empty()) {
-      PENSTOCK_TRY(options_.emulate, profile::emulated_profile(emulate_));
-      options_.batch = options_.emulate->batch;
-    }
+    PENSTOCK_TRY_STATUS(read_program());
     if (batch_ > 0) options_.batch = batch_;
-    if (!link_.empty()) PENSTOCK_TRY_STATUS(read_link());
-    if (!delay_.empty()) {
-      PENSTOCK_TRY(options_.delay, parse_option<Seconds>("--delay", delay_));
+    PENSTOCK_TRY_STATUS(read_quantity("--link", link_, options_.link));
+    PENSTOCK_TRY_STATUS(read_quantity("--delay", delay_, options_.delay));
+    if (options_.nodes < 2 && !(link_.empty() && delay_.empty())) {
+      return core::input_error(link_.empty() ? "--delay" : "--link", "there is only one node",
+                               "add --nodes 2");
     }
-    if (!bucket_.empty()) {
-      PENSTOCK_TRY(const Bytes bytes, parse_option<Bytes>("--bucket", bucket_));
-      options_.bucket_bytes = static_cast<std::int64_t>(bytes.value());
-    }
+    Bytes bucket(static_cast<double>(options_.bucket_bytes));
+    PENSTOCK_TRY_STATUS(read_quantity("--bucket", bucket_, bucket));
+    if (bucket.value() < 1) return core::input_error("--bucket", "must be above 0");
+    options_.bucket_bytes = static_cast<std::int64_t>(bucket.value());
     if (transport_ == "gloo") options_.transport = train::Transport::kGloo;
     if (transport_ == "nccl") options_.transport = train::Transport::kNccl;
     if (transport_ == "ring") options_.transport = train::Transport::kRing;
     if (optimizer_ == "adam") options_.optimizer = train::Optimizer::kAdam;
     options_.overlap = !no_overlap_;
+    PENSTOCK_TRY_STATUS(check_loader());
     PENSTOCK_TRY(options_.goal.precision, parse_share("--precision", precision_));
-    PENSTOCK_TRY(options_.goal.time_limit, parse_option<Seconds>("--time-limit", time_limit_));
+    PENSTOCK_TRY_STATUS(read_quantity("--time-limit", time_limit_, options_.goal.time_limit));
+    PENSTOCK_TRY_STATUS(check_folder("--trace", trace_));
+    PENSTOCK_TRY_STATUS(check_folder("--out", output_.out));
     options_.goal.bootstrap.seed = options_.seed;
     options_.progress = true;
     return {};
   }
 
   Status run() override {
+    PENSTOCK_TRY_STATUS(read_data());
+    PENSTOCK_TRY(std::optional<ledger::Book> book, open_book());
     PENSTOCK_TRY(const TrainProfile profile, profile::profile_training(options_));
     const Json document = profile::profile_document(profile);
-    if (!trace_.empty()) PENSTOCK_TRY_STATUS(write_trace(profile));
     std::string text = profile::profile_text(profile);
-    if (!book_.empty()) PENSTOCK_TRY_STATUS(keep(profile, document, text));
-    PENSTOCK_TRY_STATUS(output_.emit(document, text));
+    // What was measured is shown, whatever of it cannot be kept.
+    std::vector<Error> errors;
+    const auto note = [&](const Status& status) {
+      if (!status) errors.push_back(status.error());
+    };
+    if (book) note(keep(profile, document, *book, text));
+    if (!trace_.empty()) note(write_trace(profile));
+    note(output_.emit(document, text));
+    if (!errors.empty()) return core::fail(core::join_errors(std::move(errors)));
     if (profile.interrupted) {
       return core::negative("profile", "interrupted: what is shown was measured before");
     }
@@ -166,18 +166,89 @@ class ProfileTrain : public ProfileSubcommand {
         ->type_name("TIME");
     app.add_option("--seed", options_.seed, "Of weights, order and intervals; default 0")
         ->type_name("N");
-    app.add_option("--book", book_, "Keep the ledger and the rates in this book")
+    app.add_option("--max-bad", options_.loader.max_bad,
+                   "Share of the images that may be bad before it is an error; default 0.01")
+        ->check(CLI::Range(0.0, 1.0))
+        ->type_name("SHARE");
+    app.add_option("--book", book_, "Keep the ledger and the rates here; default as penstock book")
         ->type_name("FILE");
+    app.add_flag("--no-book", no_book_, "Keep nothing");
     app.add_option("--trace", trace_, "Write the last run of each kind (opens in Perfetto)")
         ->type_name("FILE");
   }
 
-  Status read_link() {
-    PENSTOCK_TRY(options_.link, parse_option<Bandwidth>("--link", link_));
-    if (options_.nodes < 2) {
-      return core::input_error("--link", "there is only one node", "add --nodes 2");
+  // What is to run: a model, an emulated accelerator or a program of the user's.
+  Status read_program() {
+    if (attach_) return read_attached();
+    if (words_.size() > 1) {
+      return core::input_error("profile train", "\"" + words_[1] + "\" is one model too many",
+                               "a program goes after --attach --");
+    }
+    if (words_.empty() && emulate_.empty()) {
+      return core::input_error("profile train", "needs a model",
+                               "name an ONNX file, or --emulate resnet50-h100, or --attach");
+    }
+    if (!words_.empty()) options_.model = words_.front();
+    if (!emulate_.empty()) {
+      PENSTOCK_TRY(options_.emulate, profile::emulated_profile(emulate_));
+      options_.batch = options_.emulate->batch;
     }
     return {};
+  }
+
+  Status read_attached() {
+    if (words_.empty()) {
+      return core::input_error("--attach", "there is no program", "add -- python3 train.py");
+    }
+    for (const char* option :
+         {"--emulate", "--batch", "--nodes", "--link", "--delay", "--transport", "--optimizer",
+          "--no-overlap", "--bucket", "--workers", "--cache", "--cache-size", "--disk-limit",
+          "--max-bad", "--size", "--threads"}) {
+      if (app_->count(option) == 0) continue;
+      return core::input_error(option, "means nothing with --attach",
+                               "that is up to the program; leave the option out");
+    }
+    options_.attach = words_;
+    return {};
+  }
+
+  Status check_loader() const {
+    const profile::LoaderOptions& loader = options_.loader;
+    const bool has_own_cache = loader.cache == "minio" || loader.cache == "lru";
+    if (has_own_cache != !loader.cache_size.empty()) {
+      return core::input_error(
+          "--cache-size",
+          has_own_cache ? "is missing" : "means nothing with --cache " + loader.cache,
+          has_own_cache ? "give one, for example --cache-size \"1 GiB\""
+                        : "leave it out, or use --cache minio or lru");
+    }
+    Bytes size;
+    PENSTOCK_TRY_STATUS(read_quantity("--cache-size", loader.cache_size, size));
+    Bandwidth limit(1);
+    PENSTOCK_TRY_STATUS(read_quantity("--disk-limit", loader.disk_limit, limit));
+    if (limit.value() <= 0) return core::input_error("--disk-limit", "must be above 0");
+    return {};
+  }
+
+  // As the loader sees the data, so that what it refuses is refused before anything runs.
+  Status read_data() {
+    if (options_.data.empty() || attach_) return {};
+    PENSTOCK_TRY(const loader::Dataset data, loader::Dataset::open(options_.data));
+    options_.dataset_samples = static_cast<std::int64_t>(data.samples().size());
+    options_.dataset_bytes = static_cast<double>(data.bytes());
+    return {};
+  }
+
+  // Before the measurement, so that a file that is no book is named before and not after it.
+  Result<std::optional<ledger::Book>> open_book() const {
+    if (no_book_) return std::nullopt;
+    const Result<std::string> path = ledger::book_path(book_);
+    Result<ledger::Book> book =
+        path.and_then([](const std::string& file) { return ledger::Book::open(file); });
+    if (book) return std::optional<ledger::Book>(*std::move(book));
+    if (!book_.empty()) return core::fail(std::move(book).error());
+    fmt::print(stderr, "warning: this profile will be in no book: {}\n", book.error().text());
+    return std::nullopt;
   }
 
   Status write_trace(const TrainProfile& profile) const {
@@ -186,15 +257,16 @@ class ProfileTrain : public ProfileSubcommand {
     return core::write_file(trace_, ledger::trace_of(ledgers).dump() + "\n");
   }
 
-  Status keep(const TrainProfile& profile, const Json& document, std::string& text) const {
-    PENSTOCK_TRY(ledger::Book book, ledger::Book::open(book_));
+  static Status keep(const TrainProfile& profile, const Json& document, ledger::Book& book,
+                     std::string& text) {
     Json payload = document;
     payload.erase("ledger");
     PENSTOCK_TRY(const std::int64_t id, book.add({profile.ledgers.back(), "profile", payload}));
-    text += fmt::format("kept in {} as {}\n", book_, id);
+    text += fmt::format("kept in {} as {}\n", book.path(), id);
     return {};
   }
 
+  CLI::App* app_ = nullptr;
   TrainProfileOptions options_;
   std::vector<std::string> words_;
   bool attach_ = false;
@@ -209,6 +281,7 @@ class ProfileTrain : public ProfileSubcommand {
   std::string time_limit_ = "10 min";
   bool no_overlap_ = false;
   std::string book_;
+  bool no_book_ = false;
   std::string trace_;
   OutputOptions output_;
 };

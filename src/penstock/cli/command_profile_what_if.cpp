@@ -6,6 +6,7 @@
 
 #include "penstock/cli/command.h"
 #include "penstock/cli/internal/profile_subcommand.h"
+#include "penstock/cli/internal/quantity_option.h"
 #include "penstock/core/table.h"
 #include "penstock/ledger/book.h"
 #include "penstock/profile/measured_job.h"
@@ -59,7 +60,9 @@ class ProfileWhatIf : public ProfileSubcommand {
         ->check(CLI::PositiveNumber)
         ->type_name("N");
     app->add_option("--disk", disk_, "Reads of all ranks: \"200 MB/s\"")->type_name("RATE");
-    app->add_option("--cache", cache_, "page, minio, lru, fifo, random or none; default page")
+    app->add_option("--cache", cache_,
+                    "page, minio, lru, fifo, random or none; default page, with --validate lru")
+        ->check(CLI::IsMember({"page", "minio", "lru", "fifo", "random", "none"}))
         ->type_name("NAME");
     app->add_option("--cache-size", cache_size_, "Default: everything fits")->type_name("SIZE");
     app->add_option("--dataset", dataset_, "Size of the data; default as measured")
@@ -73,6 +76,8 @@ class ProfileWhatIf : public ProfileSubcommand {
     app->add_flag("--validate", validate_, "Throttle the real loader and compare (needs --data)");
     app->add_option("--data", data_, "Folder of images, for --validate; else where to measure")
         ->type_name("DIR");
+    app->add_option("--seed", seed_, "Of the orders in which data are read; default 0")
+        ->type_name("N");
     app->footer(
         "Example:\n  penstock profile what-if --book book.sqlite --cores 8 --disk \"500 MB/s\"");
     output_.declare(*app);
@@ -80,7 +85,12 @@ class ProfileWhatIf : public ProfileSubcommand {
   }
 
   Status prepare() override {
+    if (cache_.empty()) cache_ = validate_ ? "lru" : "page";
     PENSTOCK_TRY(policy_, profile::cache_policy_from_name(cache_));
+    if (validate_ && measure_pages_) {
+      return core::input_error("--validate", "cannot be joined with --measure-page-cache",
+                               "run one after the other");
+    }
     if (validate_ && data_.empty()) {
       return core::input_error("--validate", "needs images", "add --data DIR");
     }
@@ -118,13 +128,9 @@ class ProfileWhatIf : public ProfileSubcommand {
 
   template <typename Q>
   static Status read_into(const char* option, const std::string& text, double& value) {
-    if (text.empty()) return {};
-    auto read = core::parse_quantity<Q>(text);
-    if (!read) {
-      read.error().where = option;
-      return core::fail(std::move(read).error());
-    }
-    value = read->value();
+    Q quantity(value);
+    PENSTOCK_TRY_STATUS(read_quantity(option, text, quantity));
+    value = quantity.value();
     return {};
   }
 
@@ -165,9 +171,8 @@ class ProfileWhatIf : public ProfileSubcommand {
                        table.text() + "\n";
     if (cores > 0) text += fmt::format("{} cores hide preparing the data\n", cores);
     text += fmt::format(
-        "one more core adds {:.2f} samples/s, 1 GB of cache {:.2f}, 1 MB/s of disk {:.3f}, 1 "
-        "Gbit/s "
-        "of link {:.2f}\n",
+        "one more core adds {:.2f} samples/s, 1 GB of cache {:.2f},\n"
+        "1 MB/s of disk {:.3f}, 1 Gbit/s of link {:.2f}\n",
         gains.per_core, gains.per_cache_gb, gains.per_disk_mb_per_s, gains.per_link_gbit_per_s);
     return output_.emit({{"schema", "penstock-what-if/1"},
                          {"version", kVersion},
@@ -187,6 +192,7 @@ class ProfileWhatIf : public ProfileSubcommand {
 
   Status run_pages() const {
     profile::PageCacheOptions options;
+    options.seed = seed_;
     options.folder = data_.empty() ? "." : data_;
     PENSTOCK_TRY(const std::vector<PageCacheMeasurement> measured,
                  profile::measure_page_cache(options));
@@ -216,7 +222,8 @@ class ProfileWhatIf : public ProfileSubcommand {
   Status run_validation() const {
     profile::ValidationOptions options;
     options.data = data_;
-    options.policy = policy_ == CachePolicy::kPageCache ? CachePolicy::kLru : policy_;
+    options.policy = policy_;
+    options.seed = seed_;
     options.progress = true;
     PENSTOCK_TRY(const std::vector<ValidationCase> cases, profile::validate_caches(options));
     Table table({{"cache"},
@@ -260,13 +267,14 @@ class ProfileWhatIf : public ProfileSubcommand {
   std::string book_;
   double cores_ = 0;
   std::string disk_;
-  std::string cache_ = "page";
+  std::string cache_;
   std::string cache_size_;
   std::string dataset_;
   std::string link_;
   std::string latency_;
   std::string bucket_;
   std::string data_;
+  std::uint64_t seed_ = 0;
   bool no_overlap_ = false;
   bool measure_pages_ = false;
   bool validate_ = false;

@@ -12,10 +12,12 @@ void OutputOptions::declare(CLI::App& app) {
 
 Status OutputOptions::emit(const core::Json& document, const std::string& human) const {
   const std::string text = core::json_text(document);
-  if (!out.empty()) PENSTOCK_TRY_STATUS(core::write_file(out, text));
   const std::string& shown = json ? text : human;
   std::fwrite(shown.data(), 1, shown.size(), stdout);
-  if (std::fflush(stdout) != 0) return core::missing_error("standard output", "cannot be written");
+  const bool is_shown = std::fflush(stdout) == 0;
+  // Shown first: a file that cannot be written takes nothing from the answer.
+  if (!out.empty()) PENSTOCK_TRY_STATUS(core::write_file(out, text));
+  if (!is_shown) return core::missing_error("standard output", "cannot be written");
   return {};
 }
 

@@ -62,8 +62,10 @@ int write_all(int fd, std::string_view bytes) {
 }
 
 tl::unexpected<Error> unwritable(const std::string& path, int failure) {
-  return missing_error(path, std::string("cannot be written: ") + std::strerror(failure),
-                       "name a file in a writable folder");
+  const bool is_full = failure == ENOSPC || failure == EDQUOT;
+  return missing_error(
+      path, std::string("cannot be written: ") + std::strerror(failure),
+      is_full ? "make room, or name a file on another disk" : "name a file in a writable folder");
 }
 
 }  // namespace

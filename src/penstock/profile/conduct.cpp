@@ -61,14 +61,14 @@ Status fill_in(const std::vector<MadeRun>& made, const std::vector<KeptRun>& kep
   std::vector<ResourceRate> rates;
   const RunSummary* together = profile.stalls.find(RunKind::kContention);
   const double step = (together != nullptr ? together->step_s : profile.stalls.compute_s).value;
-  rates.push_back({"compute", samples / step});
+  rates.push_back({"compute", samples / step, false, true});
   // As the clocks inside say: the difference of runs may drown in noise.
   double communication = 0;
   for (const Phases& phases : profile.phases) {
     if (phases.kind == profile.stalls.runs.back().kind) communication = phases.exposed_s;
   }
   // Communication that shows follows computing, so that neither alone holds the other up.
-  if (communication > 0) rates.push_back({"communication", samples / communication});
+  if (communication > 0) rates.push_back({"communication", samples / communication, false, true});
   if (profile.prep_rate > 0) rates.push_back({"prep", profile.prep_rate});
   if (profile.fetch_rate > 0) rates.push_back({"fetch", profile.fetch_rate});
   // A loader alone may come out no faster than it feeds training, by noise; it is then at least
@@ -81,6 +81,19 @@ Status fill_in(const std::vector<MadeRun>& made, const std::vector<KeptRun>& kep
   }
   profile.slack = slack_of(rates, reached);
   return {};
+}
+
+// The most that the loaders of one run have replaced together.
+std::int64_t bad_images(const std::vector<KeptRun>& kept) {
+  std::int64_t most = 0;
+  for (const KeptRun& run : kept) {
+    std::int64_t bad = 0;
+    for (const train::RankRecord& rank : run.record.ranks) {
+      if (!rank.steps.empty()) bad += rank.steps.back().bad_samples;
+    }
+    most = std::max(most, bad);
+  }
+  return most;
 }
 
 bool has_all(const std::vector<RunKind>& kinds, const std::vector<MadeRun>& made) {
@@ -133,6 +146,9 @@ Status conduct(const Runner& runner, TrainProfile& profile) {
       break;
     }
     profile.interrupted = record->interrupted;
+    // A program of the user's says itself how large its batch is.
+    const std::int64_t said = record->ranks.empty() ? 0 : record->ranks.front().hello.batch;
+    if (!options.attach.empty() && said > 0) profile.options.batch = said;
     TimedRun timed = internal::timed_run(*next.kind, *record, options.warmup, options.batch);
     if (!timed.step_s.empty()) {
       made.push_back({std::move(timed), since(begin)});
@@ -147,6 +163,7 @@ Status conduct(const Runner& runner, TrainProfile& profile) {
   if (made.empty()) {
     return core::negative("profile", "interrupted before anything was measured");
   }
+  profile.bad_images = bad_images(kept);
   return fill_in(made, kept, profile);
 }
 

@@ -81,8 +81,9 @@ Result<LinkMeasurement> measure_link(const LinkMeasurementOptions& options) {
       break;
     }
   }
-  if (measured.points.empty()) {
-    return core::negative("link", "interrupted before anything was measured");
+  // One size tells nothing of latency and bandwidth.
+  if (measured.points.size() < 2 && measured.interrupted) {
+    return core::negative("link", "interrupted before two sizes were measured");
   }
   return measured;
 }

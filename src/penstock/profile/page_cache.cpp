@@ -1,14 +1,17 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "penstock/core/interrupt.h"
@@ -22,6 +25,7 @@ namespace {
 // What the reading process holds besides the file's pages: its stack, heap and page tables.
 constexpr std::int64_t kOwnBytes = 3 << 20;
 
+// A file without a name, so that nothing of it outlives the process.
 class TestFile {
  public:
   static Result<TestFile> create(const std::string& folder, std::int64_t bytes) {
@@ -30,33 +34,30 @@ class TestFile {
     if (descriptor < 0) {
       return core::missing_error(folder, std::strerror(errno), "name a folder that can be written");
     }
-    TestFile file(descriptor, path);
+    ::unlink(path.c_str());
+    TestFile file(descriptor);
     core::RandomStream random(1, "file");
     std::vector<std::uint64_t> block((1 << 20) / sizeof(std::uint64_t));
     for (std::uint64_t& word : block) word = random.bits();
     for (std::int64_t at = 0; at < bytes; at += 1 << 20) {
       if (::write(descriptor, block.data(), 1 << 20) != 1 << 20) {
-        return core::missing_error(path, std::strerror(errno), "it needs room for the test file");
+        return core::missing_error(folder, std::strerror(errno), "it needs room for a test file");
       }
     }
     ::fsync(descriptor);
     return file;
   }
-  TestFile(TestFile&& other) noexcept
-      : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::move(other.path_)) {}
+  TestFile(TestFile&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
   TestFile& operator=(TestFile&&) = delete;
   ~TestFile() {
-    if (descriptor_ < 0) return;
-    ::close(descriptor_);
-    ::unlink(path_.c_str());
+    if (descriptor_ >= 0) ::close(descriptor_);
   }
   int descriptor() const { return descriptor_; }
   void drop() const { ::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_DONTNEED); }
 
  private:
-  TestFile(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
+  explicit TestFile(int descriptor) : descriptor_(descriptor) {}
   int descriptor_;
-  std::string path_;
 };
 
 // Bytes that the kernel has fetched from storage for this process (proc(5)).
@@ -106,6 +107,7 @@ Result<double> measure_limited(const TestFile& file, const PageCacheOptions& opt
   if (::pipe(pipe) != 0) return core::missing_error("page cache", std::strerror(errno));
   const pid_t child = ::fork();
   if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     std::FILE* join = std::fopen(group.join_file().c_str(), "w");
     const bool joined = join != nullptr && std::fputs("0", join) >= 0 && std::fclose(join) == 0;
     const double hits = joined ? read_epochs(file.descriptor(), options, order, buffer) : -1;

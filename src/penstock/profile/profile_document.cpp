@@ -120,6 +120,7 @@ Json profile_document(const TrainProfile& profile) {
       {"runs", runs_json(profile)},
       {"measuring_s_per_step", profile.marker_s},
       {"measuring_share", profile.marker_s / profile.stalls.compute_s.value},
+      {"bad_images", profile.bad_images},
       {"rates", rates_to_json(measured_job(profile))},
       {"notes", profile.notes}};
   if (!profile.ledgers.empty()) document["ledger"] = profile.ledgers.back().to_json();

@@ -27,7 +27,7 @@ std::string remark_of(const StallEstimate& stall, const DirectEstimate* direct) 
   if (stall.noise()) {
     remark = "within noise";
   } else if (stall.time_s.value < 0) {
-    remark = "faster than without";
+    remark = "faster";
   }
   if (direct != nullptr && !direct->agrees) {
     remark += std::string(remark.empty() ? "" : "; ") + "estimates disagree";
@@ -58,18 +58,22 @@ std::string stall_table(const TrainProfile& profile) {
   return table.text();
 }
 
-std::string slack_lines(const TrainProfile& profile) {
-  std::string text;
+std::string slack_table(const TrainProfile& profile) {
+  using A = Table::Align;
+  Table table({{"resource"},
+               {"alone, samples/s", A::kRight},
+               {"of what is reached", A::kRight},
+               {"fix it and gain at most", A::kRight},
+               {"before this binds"}});
   for (const ResourceSlack& slack : profile.slack) {
-    text += fmt::format("{:<14} {}{:.1f} samples/s, {:.2f} of what is reached", slack.name,
-                        slack.at_least ? "at least " : "", slack.samples_per_s, slack.slack);
-    if (slack.gain > 0.005) {
-      text += fmt::format("; fix it and you gain at most {:.0f} % before {} binds",
-                          slack.gain * 100, slack.binds);
-    }
-    text += "\n";
+    const bool gains = slack.gain > 0.005;  // shown as 1 % or more
+    table.add_row({slack.name,
+                   fmt::format("{}{:.1f}", slack.at_least ? "at least " : "", slack.samples_per_s),
+                   fmt::format("{:.2f}", slack.slack),
+                   gains ? fmt::format("{:.0f} %", slack.gain * 100) : "-",
+                   gains ? slack.binds : ""});
   }
-  return text;
+  return table.text();
 }
 
 std::string disagreements(const TrainProfile& profile) {
@@ -77,8 +81,8 @@ std::string disagreements(const TrainProfile& profile) {
   for (const DirectEstimate& direct : profile.direct) {
     if (direct.agrees) continue;
     text += fmt::format(
-        "{}: the runs differ by {}, but the clocks inside them account for {}; the rest is work "
-        "that\n  itself became slower or faster between the two runs, such as shared cores\n",
+        "{}: the runs differ by {}, but the clocks inside them account for {};\n  the rest is work "
+        "that itself became slower or faster between the two runs, such as shared cores\n",
         stall_name(direct.stall), time_text(profile.stalls.find(direct.stall)->time_s.value),
         time_text(direct.time_s.value));
   }
@@ -94,16 +98,17 @@ std::string profile_text(const TrainProfile& profile) {
   if (o.nodes > 1) {
     text += fmt::format(", {} nodes", o.nodes);
     if (o.link.value() > 0) text += " at " + core::format_quantity(o.link);
-    text += fmt::format(" ({})", profile.link_text);
+    text += fmt::format("\nnodes: {}", profile.link_text);
   }
-  text += "\n\n" + stall_table(profile) + "\n" + slack_lines(profile) + "\n";
+  text += "\n\n" + stall_table(profile) + "\n" + slack_table(profile) + "\n";
   text += disagreements(profile);
   int runs = 0;
   for (const RunSummary& run : profile.stalls.runs) runs += run.runs;
-  text += fmt::format("{:.1f} samples/s; {} runs, stopped by {}; intervals within {} of the step\n",
-                      profile.samples_per_s(), runs,
-                      profile.interrupted ? "the interrupt" : stop_reason_text(profile.stopped),
-                      per_cent(worst_precision(profile.stalls)));
+  text +=
+      fmt::format("{:.1f} samples/s; {} run{}, stopped by {}; intervals within {} of the step\n",
+                  profile.samples_per_s(), runs, runs == 1 ? "" : "s",
+                  profile.interrupted ? "the interrupt" : stop_reason_text(profile.stopped),
+                  per_cent(worst_precision(profile.stalls)));
   if (!profile.stalls.run_to_run_known) {
     text += "no kind was run twice: the variation between runs is not in the intervals\n";
   } else {
@@ -113,6 +118,11 @@ std::string profile_text(const TrainProfile& profile) {
     text +=
         fmt::format("measuring takes at most {} a step, {:.3f} %\n", time_text(profile.marker_s),
                     100 * profile.marker_s / profile.stalls.compute_s.value);
+  }
+  if (profile.bad_images > 0) {
+    text += fmt::format(
+        "{} bad images in a run, replaced by others; penstock load run DIR --epochs 1 names them\n",
+        profile.bad_images);
   }
   for (const std::string& note : profile.notes) text += "note: " + note + "\n";
   return text;

@@ -41,7 +41,7 @@ Seconds last_duration(const std::vector<MadeRun>& made, RunKind kind) {
 std::string_view stop_reason_text(StopReason reason) {
   switch (reason) {
     case StopReason::kPrecise:
-      return "every difference is as precise as asked";
+      return "the precision asked for";
     case StopReason::kTimeLimit:
       return "the time limit";
     case StopReason::kRounds:
@@ -51,7 +51,7 @@ std::string_view stop_reason_text(StopReason reason) {
 }
 
 double worst_precision(const Decomposition& found) {
-  double worst = 0;
+  double worst = found.stalls.empty() ? found.compute_s.half_width() / found.whole_s.value : 0;
   for (const StallEstimate& stall : found.stalls) {
     worst = std::max(worst, stall.time_s.half_width() / found.whole_s.value);
   }

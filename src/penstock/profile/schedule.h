@@ -45,7 +45,8 @@ struct NextRun {
 NextRun next_run(const std::vector<RunKind>& kinds, const std::vector<MadeRun>& made,
                  Seconds elapsed, const ScheduleGoal& goal);
 
-// The widest half interval of a difference, as a fraction of the whole step.
+// The widest half interval of a difference, as a fraction of the whole step; of the step itself
+// where there is no difference.
 double worst_precision(const Decomposition& found);
 
 }  // namespace penstock::profile

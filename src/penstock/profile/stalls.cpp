@@ -240,11 +240,23 @@ std::vector<ResourceSlack> slack_of(const std::vector<ResourceRate>& rates, doub
     ResourceSlack slack{
         rate.name, rate.samples_per_s, rate.at_least, rate.samples_per_s / reached, 0, ""};
     double others = std::numeric_limits<double>::infinity();
+    const auto limit = [&](double samples_per_s, const std::string& name) {
+      if (samples_per_s >= others) return;
+      others = samples_per_s;
+      slack.binds = name;
+    };
+    double step_s = 0;  // of a sample, without this resource
+    const ResourceRate* slowest = nullptr;
     for (const ResourceRate& other : rates) {
-      if (&other == &rate || other.samples_per_s >= others) continue;
-      others = other.samples_per_s;
-      slack.binds = other.name;
+      if (&other == &rate) continue;
+      if (!other.in_step) {
+        limit(other.samples_per_s, other.name);
+        continue;
+      }
+      step_s += 1 / other.samples_per_s;
+      if (slowest == nullptr || other.samples_per_s < slowest->samples_per_s) slowest = &other;
     }
+    if (slowest != nullptr) limit(1 / step_s, slowest->name);
     if (!slack.binds.empty()) slack.gain = std::max(0.0, others / reached - 1);
     all.push_back(std::move(slack));
   }

@@ -101,6 +101,9 @@ struct ResourceRate {
   std::string name;
   double samples_per_s = 0;
   bool at_least = false;  // it was never seen to bind, so its rate is only a lower bound
+  // Its time adds to that of its like in the step, as communication that shows adds to computing;
+  // the other resources work beside the step.
+  bool in_step = false;
 };
 
 struct ResourceSlack {

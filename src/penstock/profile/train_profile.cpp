@@ -13,13 +13,13 @@ Result<TrainProfile> profile_training(const TrainProfileOptions& options) {
   profile.options = options;
   PENSTOCK_TRY(const std::unique_ptr<internal::Setting> setting,
                internal::Setting::prepare(profile));
-  if (!options.data.empty()) {
-    PENSTOCK_TRY(const internal::FolderContent content, internal::measure_folder(options.data));
-    profile.dataset_bytes = content.bytes;
-    profile.dataset_samples = content.files;
-    if (content.files > 0)
-      profile.sample_bytes = content.bytes / static_cast<double>(content.files);
+  internal::FolderContent content{options.dataset_samples, options.dataset_bytes};
+  if (!options.data.empty() && content.files == 0) {
+    PENSTOCK_TRY(content, internal::measure_folder(options.data));
   }
+  profile.dataset_bytes = content.bytes;
+  profile.dataset_samples = content.files;
+  if (content.files > 0) profile.sample_bytes = content.bytes / static_cast<double>(content.files);
   if (!options.data.empty() && options.attach.empty()) {
     if (options.progress) fmt::print(stderr, "    the loader alone, cold and warm\n");
     // Cold first: it leaves in the cache what every later run reads, for all runs have one order.

@@ -47,6 +47,7 @@ struct LoaderOptions {
   std::string cache_size;   // text with a unit, or empty
   std::string disk_limit;   // likewise
   std::int64_t size = 224;  // of an image's side
+  double max_bad = 0.01;    // share of the images
 };
 
 struct TrainProfileOptions {
@@ -54,7 +55,10 @@ struct TrainProfileOptions {
   std::optional<EmulatedProfile> emulate;  // instead of computing
   std::vector<std::string> attach;         // a training program of the user's, with step markers
   std::string data;                        // empty: synthetic runs only
-  std::int64_t batch = 32;                 // of one rank
+  // Of the data, as whoever reads them counts; 0: the JPEG files below the folder.
+  std::int64_t dataset_samples = 0;
+  double dataset_bytes = 0;
+  std::int64_t batch = 32;  // of one rank
   int ranks = 1;
   int nodes = 1;
   Bandwidth link;                   // between nodes; 0: unlimited
@@ -110,6 +114,7 @@ struct TrainProfile {
   StopReason stopped = StopReason::kPrecise;
   bool interrupted = false;
   std::vector<std::string> notes;
+  std::int64_t bad_images = 0;  // that the loaders of one run have replaced, at most
   double marker_s = 0;  // what an empty step takes with its markers: the cost of measuring, at most
 
   // For predictions: what-if and the choice of instances.
@@ -143,4 +148,5 @@ Result<TrainProfile> profile_training(const TrainProfileOptions& options);
 // Schema "penstock-profile/1"; docs/profile.md describes it.
 core::Json profile_document(const TrainProfile& profile);
 std::string profile_text(const TrainProfile& profile);
+
 }  // namespace penstock::profile

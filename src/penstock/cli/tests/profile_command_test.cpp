@@ -94,6 +94,41 @@ TEST_F(ProfileCommandTest, TrainNamesWhatIsWrongWithItsOptions) {
   fails({"a.onnx", "--link", "10 Gbit/s"}, "only one node");
   fails({"a.onnx", "--precision", "0"}, "is no share");
   fails({"--attach"}, "there is no program");
+  fails({"--attach", "--nodes", "2", "--", "train"}, "--nodes: means nothing with --attach");
+  fails({"a.onnx", "--delay", "50 us"}, "--delay: there is only one node");
+  fails({"a.onnx", "--nodes", "2", "--link", "10 Gb"}, "--link: \"10 Gb\" has the unit");
+  fails({"a.onnx", "--bucket", "-1 MB"}, "--bucket: \"-1 MB\" is below zero");
+  fails({"a.onnx", "--data", "d", "--cache", "lru"}, "--cache-size: is missing");
+  fails({"a.onnx", "--disk-limit", "100 MB"}, "--disk-limit: ");
+}
+
+TEST_F(ProfileCommandTest, LinkNamesWhatIsWrongWithItsOptions) {
+  const auto fails = [&](std::vector<std::string> words, const char* text) {
+    words.insert(words.begin(), {"profile", "link"});
+    const Status status = run(std::move(words));
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().kind, ErrorKind::kInput);
+    EXPECT_THAT(status.error().text(), HasSubstr(text));
+  };
+  fails({"--nodes", "2", "--link", "10 Gb"}, "--link: ");
+  fails({"--delay", "50 us"}, "--delay: there is only one node");
+  fails({"--sizes", "1 MiB"}, "latency and bandwidth need two");
+  fails({"--sizes", "1 MiB..8 B"}, "latency and bandwidth need two");
+  fails({"--sizes", "8 B..1 PB"}, "up to 16 GiB");
+  fails({"--ranks", "3", "--nodes", "2"}, "is no multiple of --nodes");
+}
+
+TEST_F(ProfileCommandTest, WhatCannotBeKeptIsSaidBeforeAnythingIsMeasured) {
+  const auto fails = [&](std::vector<std::string> words, const std::string& text) {
+    words.insert(words.begin(), {"profile", "train", "--emulate", "resnet50-h100"});
+    const Status status = run(std::move(words));
+    ASSERT_FALSE(status);
+    EXPECT_THAT(status.error().text(), HasSubstr(text));
+  };
+  fails({"--out", path("absent/p.json")}, "--out: " + path("absent") + " is no folder");
+  fails({"--trace", path("absent/t.json")}, "--trace: " + path("absent") + " is no folder");
+  fails({"--book", write("notes.txt", "no book")}, "notes.txt");
+  fails({"--data", path("absent")}, path("absent"));
 }
 
 }  // namespace

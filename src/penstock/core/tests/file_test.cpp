@@ -84,5 +84,12 @@ TEST(ContentHashTest, MatchesThePublishedFnvVectors) {
   EXPECT_EQ(content_hash("foobar"), "85944171f73967e8");
 }
 
+TEST_F(FileTest, AFullDiskIsSaidWithItsMend) {
+  const Status status = write_file("/dev/full", "text");
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().kind, ErrorKind::kMissing);
+  EXPECT_NE(status.error().text().find("make room"), std::string::npos) << status.error().text();
+}
+
 }  // namespace
 }  // namespace penstock::core

@@ -30,7 +30,6 @@ Result<FolderContent> measure_folder(const std::string& folder) {
   if (error) return core::missing_error(folder, error.message(), "--data names a folder of images");
   FolderContent content;
   for (const fs::recursive_directory_iterator end; at != end; at.increment(error)) {
-    if (error) return core::missing_error(folder, error.message());
     std::error_code ignored;
     if (!at->is_regular_file(ignored)) continue;
     const std::string extension = at->path().extension().string();
@@ -43,6 +42,8 @@ Result<FolderContent> measure_folder(const std::string& folder) {
     ++content.files;
     content.bytes += static_cast<double>(size);
   }
+  // A step that fails ends the walk.
+  if (error) return core::missing_error(folder, error.message(), "make its folders readable");
   return content;
 }
 
@@ -54,9 +55,11 @@ void drop_caches(const std::string& folder) {
     std::ofstream("/proc/sys/vm/drop_caches") << "3\n";
     return;
   }
+  namespace fs = std::filesystem;
   std::error_code error;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder, error)) {
-    const int file = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
+  fs::recursive_directory_iterator at(folder, fs::directory_options::skip_permission_denied, error);
+  for (const fs::recursive_directory_iterator end; at != end; at.increment(error)) {
+    const int file = ::open(at->path().c_str(), O_RDONLY | O_CLOEXEC);
     if (file < 0) continue;
     ::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
     ::close(file);

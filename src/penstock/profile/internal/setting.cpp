@@ -42,11 +42,20 @@ std::vector<std::int64_t> gradients_of(const model::Graph& graph) {
   return bytes;
 }
 
+// "train" of "python3 train.py DATA": the script, else the program.
+std::string name_of_program(const std::vector<std::string>& command) {
+  const auto script = std::find_if(command.begin(), command.end(),
+                                   [](const std::string& word) { return word.ends_with(".py"); });
+  const std::string& named = script != command.end() ? *script : command.front();
+  return std::filesystem::path(named).stem().string();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Setting>> Setting::prepare(TrainProfile& profile) {
   const TrainProfileOptions& options = profile.options;
   std::unique_ptr<Setting> setting(new Setting(options));
+  if (train::can_emulate_nodes()) train::remove_leftover_nodes();
   if (options.ranks < 1 || options.nodes < 1 || options.ranks % options.nodes != 0) {
     return core::input_error(
         "--nodes",
@@ -65,8 +74,8 @@ Result<std::unique_ptr<Setting>> Setting::prepare(TrainProfile& profile) {
       setting->gradient_bytes_.assign(static_cast<std::size_t>(options.emulate->tensors),
                                       static_cast<std::int64_t>(each));
     }
-  } else {
-    profile.model = options.attach.empty() ? "" : options.attach.back();
+  } else if (!options.attach.empty()) {
+    profile.model = name_of_program(options.attach);
   }
   profile.gradient_bytes = setting->gradient_bytes_;
   PENSTOCK_TRY(setting->folder_, core::PrivateFolder::create());
@@ -171,6 +180,7 @@ Job Setting::job_of(RunKind kind, int number, int rank) const {
   job.overlap = options_.overlap;
   job.transport = transport_;
   job.bucket_bytes = options_.bucket_bytes;
+  job.first_bucket_bytes = std::min(job.first_bucket_bytes, job.bucket_bytes);
   job.rendezvous = fmt::format("{}/run{}.rendezvous", folder_->path(), number);
   if (spans_nodes(kind) && options_.nodes > 1) {
     const int per_node = options_.ranks / options_.nodes;
@@ -227,6 +237,7 @@ void Setting::add_loader(const Job& job, bool cold, Launch& launch) const {
   };
   add("--cache-size", loader.cache_size);
   add("--disk-limit", loader.disk_limit);
+  add("--max-bad", fmt::format("{}", loader.max_bad));
   if (cold) companion.command.emplace_back("--drop-caches");
   launch.companions.push_back(std::move(companion));
 }

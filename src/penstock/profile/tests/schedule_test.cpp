@@ -102,5 +102,11 @@ TEST(ScheduleTest, LaterRoundsRepeatOnlyWhatIsWide) {
   EXPECT_DOUBLE_EQ(next.remaining.value(), 2);
 }
 
+TEST(ScheduleTest, WithoutADifferenceThePrecisionIsThatOfTheStep) {
+  Decomposition found;
+  found.compute_s = found.whole_s = {2, 1.9, 2.1};
+  EXPECT_NEAR(worst_precision(found), 0.05, 1e-12);
+}
+
 }  // namespace
 }  // namespace penstock::profile

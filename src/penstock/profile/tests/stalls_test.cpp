@@ -189,5 +189,17 @@ TEST(SlackTest, SaysWhatOneGainsBeforeTheNextBinds) {
   EXPECT_TRUE(slack[2].at_least);
 }
 
+TEST(SlackTest, WhatAddsUpInTheStepBindsTogether) {
+  // 10 ms of computing and then 30 ms of communication: 25 samples/s, and the loader gives 50.
+  const std::vector<ResourceRate> rates = {
+      {"compute", 100, false, true}, {"communication", 100.0 / 3, false, true}, {"prep", 50}};
+  const auto slack = slack_of(rates, 25);
+  EXPECT_NEAR(slack[0].gain, 1.0 / 3, 1e-12);
+  EXPECT_EQ(slack[0].binds, "communication");
+  EXPECT_NEAR(slack[1].gain, 1, 1e-12);
+  EXPECT_EQ(slack[1].binds, "prep");
+  EXPECT_NEAR(slack[2].gain, 0, 1e-12);
+}
+
 }  // namespace
 }  // namespace penstock::profile

@@ -112,7 +112,7 @@ TEST(TrainProfileTest, BothEstimatesFindEveryStall) {
   }
 }
 
-TEST(TrainProfileTest, FiveInterconnectIsNotTheOptimizerStep) {
+TEST(TrainProfileTest, InterconnectIsNotTheOptimizerStep) {
   TrainProfile profile = job(2, 1, "");
   const Runner slow_update = [](RunKind kind, int number) -> Result<RunRecord> {
     Parts parts = parts_of(kind);
@@ -139,7 +139,7 @@ TEST(TrainProfileTest, FlagsAStallThatTheClocksInsideDoNotSee) {
   EXPECT_THAT(profile_text(profile), HasSubstr("prep: the runs differ by"));
 }
 
-TEST(TrainProfileTest, TwoStepsOfFewerSamplesAreScaledToTheSameWork) {
+TEST(TrainProfileTest, StepsOfFewerSamplesAreScaledToTheSameWork) {
   // The second rank's steps hold half the samples in half the time: the same job.
   TrainProfile profile = job(1, 1, "photos");
   const Runner halves = [](RunKind kind, int number) -> Result<RunRecord> {
@@ -151,6 +151,37 @@ TEST(TrainProfileTest, TwoStepsOfFewerSamplesAreScaledToTheSameWork) {
   };
   ASSERT_TRUE(conduct(halves, profile));
   EXPECT_NEAR(profile.stalls.find(Stall::kPrep)->time_s.value, 0, 4e-6);
+}
+
+TEST(TrainProfileTest, AnAttachedProgramSaysItsOwnBatchAndBothEstimatesUseIt) {
+  TrainProfile profile = job(1, 1, "photos");
+  profile.options.attach = {"train"};
+  const Runner halves = [](RunKind kind, int number) -> Result<RunRecord> {
+    return record_of(parts_of(kind), 1, 22, static_cast<std::uint64_t>(number), 16);
+  };
+  ASSERT_TRUE(conduct(halves, profile));
+  EXPECT_EQ(profile.options.batch, 16);
+  EXPECT_NEAR(profile.stalls.compute_s.value, 310e-6, 4e-6);
+  EXPECT_NEAR(profile.samples_per_s(), 16 / 1040e-6, 200);
+  for (const DirectEstimate& direct : profile.direct) {
+    if (direct.stall == Stall::kFetch) {
+      EXPECT_TRUE(direct.agrees);
+    }
+  }
+}
+
+TEST(TrainProfileTest, BadImagesOfARunAreCountedOverItsRanksAndSaid) {
+  TrainProfile profile = job(2, 1, "photos");
+  const Runner damaged = [](RunKind kind, int number) -> Result<RunRecord> {
+    Result<RunRecord> record = exact_runner(kind, number);
+    if (kind != RunKind::kWarm && kind != RunKind::kCold) return record;
+    for (RankRecord& rank : record->ranks) rank.steps.back().bad_samples = 3;
+    return record;
+  };
+  ASSERT_TRUE(conduct(damaged, profile));
+  EXPECT_EQ(profile.bad_images, 6);
+  EXPECT_EQ(profile_document(profile).at("bad_images"), 6);
+  EXPECT_THAT(profile_text(profile), HasSubstr("6 bad images in a run"));
 }
 
 TEST(TrainProfileTest, KeepsWhatWasMeasuredWhenALaterRunFails) {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "penstock/profile/pipeline.h"
+#include "penstock/profile/tests/simulated_pipeline.h"
 
 namespace penstock::profile {
 namespace {

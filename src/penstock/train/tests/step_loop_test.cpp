@@ -285,7 +285,9 @@ TEST_F(StepLoopDataTest, AFailedLoaderIsNamed) {
 
 TEST_F(StepLoopDataTest, AWaitIsSplitAsTheLoadersTimeWas) {
   publish(2);
-  trainer_.on_load = [&] { writer_->set_counters({.fetch_ns = 3'000'000, .prep_ns = 1'000'000}); };
+  trainer_.on_load = [&] {
+    writer_->set_counters({.bad_samples = 5, .fetch_ns = 3'000'000, .prep_ns = 1'000'000});
+  };
   publish(2);
   writer_->close();
   ASSERT_TRUE(run());
@@ -295,6 +297,7 @@ TEST_F(StepLoopDataTest, AWaitIsSplitAsTheLoadersTimeWas) {
   // which ends before the copy that `ready` includes.
   const auto wait = static_cast<double>(records_[1].ready_ns - records_[1].begin_ns);
   EXPECT_GT(records_[1].fetch_ns, 0);
+  EXPECT_EQ(records_[1].bad_samples, 5);
   EXPECT_LE(static_cast<double>(records_[1].fetch_ns), 0.75 * wait);
 }
 

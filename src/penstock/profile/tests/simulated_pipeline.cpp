@@ -1,4 +1,4 @@
-#include "penstock/profile/pipeline.h"
+#include "penstock/profile/tests/simulated_pipeline.h"
 
 #include <algorithm>
 
