@@ -169,7 +169,9 @@ class ProfileWhatIf : public ProfileSubcommand {
     std::string text = fmt::format("{}, {} ranks of batch {}; reached {:.1f} samples/s\n\n",
                                    job.model, job.ranks, job.batch, job.samples_per_s) +
                        table.text() + "\n";
-    if (cores > 0) text += fmt::format("{} cores hide preparing the data\n", cores);
+    if (cores > 0) {
+      text += fmt::format("cores that hide preparing the data: {}\n", cores);
+    }
     text += fmt::format(
         "one more core adds {:.2f} samples/s, 1 GB of cache {:.2f},\n"
         "1 MB/s of disk {:.3f}, 1 Gbit/s of link {:.2f}\n",
