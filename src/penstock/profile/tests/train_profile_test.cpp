@@ -170,6 +170,36 @@ TEST(TrainProfileTest, AnAttachedProgramSaysItsOwnBatchAndBothEstimatesUseIt) {
   }
 }
 
+TEST(TrainProfileTest, AProgramThatDoesNotTellItsWaitsForOthersIsNotSaidToDisagree) {
+  TrainProfile profile = job(2, 1, "");
+  profile.options.attach = {"train"};
+  profile.options.data = "photos";
+  const Runner terse = [](RunKind kind, int number) -> Result<RunRecord> {
+    Parts parts = parts_of(kind);
+    parts.update += parts.exposed;
+    parts.exposed = 0;
+    return record_of(parts, kind == RunKind::kSingle ? 1 : 2, 22,
+                     static_cast<std::uint64_t>(number));
+  };
+  ASSERT_TRUE(conduct(terse, profile));
+  ASSERT_EQ(profile.direct[1].stall, Stall::kInterconnect);
+  EXPECT_NEAR(profile.direct[1].time_s.value, 0, 1e-9);
+  EXPECT_TRUE(profile.direct[1].agrees);
+}
+
+TEST(TrainProfileTest, EstimatesAreNotHeldAgainstEachOtherBeforeARunIsRepeated) {
+  TrainProfile profile = job(1, 1, "photos");
+  profile.options.goal.time_limit = Seconds(0);
+  const Runner crowded = [](RunKind kind, int number) -> Result<RunRecord> {
+    Parts parts;
+    if (kind != RunKind::kSingle) parts.backward = 400;
+    return record_of(parts, 1, 22, static_cast<std::uint64_t>(number));
+  };
+  ASSERT_TRUE(conduct(crowded, profile));
+  EXPECT_FALSE(profile.stalls.run_to_run_known);
+  EXPECT_TRUE(profile.direct[0].agrees);
+}
+
 TEST(TrainProfileTest, BadImagesOfARunAreCountedOverItsRanksAndSaid) {
   TrainProfile profile = job(2, 1, "photos");
   const Runner damaged = [](RunKind kind, int number) -> Result<RunRecord> {
