@@ -257,6 +257,7 @@ std::string tables(const std::vector<Trial>& trials) {
   using A = Table::Align;
   Table rates({{"mix"},
                {"cores wanted"},
+               {"had", A::kRight},
                {"even", A::kRight},
                {"prop.", A::kRight},
                {"gain", A::kRight},
@@ -271,7 +272,8 @@ std::string tables(const std::vector<Trial>& trials) {
               {"oracle", A::kRight},
               {"bound", A::kRight}});
   for (const Trial& trial : trials) {
-    std::vector<std::string> rate = {std::to_string(trial.number), wanted(trial.mix)};
+    std::vector<std::string> rate = {std::to_string(trial.number), wanted(trial.mix),
+                                     fmt::format("{:.2f}", trial.result.cores)};
     std::vector<std::string> end = {std::to_string(trial.number)};
     for (const AllocationPolicy policy : compared_policies()) {
       rate.push_back(fmt::format("{:.1f} %", 100 * trial.of(policy).fraction));
@@ -289,8 +291,21 @@ std::string tables(const std::vector<Trial>& trials) {
          "the\nbest of all allocations, measured; all four measured afresh in turns.\n" +
          rates.text() +
          "\nUntil the last job ends, shared anew whenever one ends. The oracle tries every "
-         "allocation on the\nfitted model; the bound is the model's.\n" +
+         "allocation on the\nfitted model; the bound is the model's, from empty queues.\n" +
          ends.text();
+}
+
+// What the loaders had of the cores, as the probes saw it.
+std::string quietness(const std::vector<Trial>& trials) {
+  double cores = 0;
+  for (const Trial& trial : trials) {
+    cores += trial.result.cores / static_cast<double>(trials.size());
+  }
+  constexpr double kQuiet = 0.9;
+  if (cores >= kQuiet * kCores) return "";
+  return fmt::format(
+      "\nwarning: the loaders had {:.2f} of {} cores; run it again on a quieter machine\n", cores,
+      kCores);
 }
 
 std::string summary_text(const Summary& s) {
@@ -427,6 +442,7 @@ Status run(const Arguments& arguments) {
   } else {
     fmt::print("{}{}", tables(trials), summary_text(summary));
   }
+  fmt::print(stderr, "{}", quietness(trials));
   if (!arguments.out.empty()) {
     PENSTOCK_TRY_STATUS(core::write_file(arguments.out, core::json_text(json)));
   }
