@@ -154,6 +154,8 @@ Status LiveLoader::open_channel(const std::string& channel) {
         train::BatchReader::open(channel, Seconds(kLookMilliseconds * 1e-3));
     if (reader) {
       reader_.emplace(*std::move(reader));
+      // Both sides have it in memory now; without its name nothing stays, however we all end.
+      ::unlink(channel.c_str());
       return {};
     }
     if (core::interrupted()) return core::negative(job_.model.name, "interrupted");
