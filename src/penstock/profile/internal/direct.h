@@ -25,7 +25,8 @@ TimedRun timed_run(RunKind kind, const train::RunRecord& record, std::int64_t wa
 std::vector<Phases> phases_of(const std::vector<KeptRun>& runs, std::int64_t warmup);
 
 // Contention is slower computing, interconnect and network are exposed communication and what it
-// took from computing, prep and fetch are waits for the batch; each as the difference of the same two kinds as the stall.
+// took from computing, prep and fetch are waits for the batch; each as the difference of the same
+// two kinds as the stall.
 std::vector<DirectEstimate> direct_estimates(const Decomposition& stalls,
                                              const std::vector<KeptRun>& runs, std::int64_t warmup,
                                              const BootstrapOptions& options);
