@@ -8,10 +8,10 @@
 #include <limits>
 #include <optional>
 
+#include "penstock/core/clock.h"
 #include "penstock/core/interrupt.h"
 #include "penstock/core/progress.h"
 #include "penstock/core/random.h"
-#include "penstock/loader/internal/clock.h"
 #include "penstock/loader/internal/order.h"
 #include "penstock/loader/internal/peer_process.h"
 #include "penstock/loader/reading.h"
@@ -22,7 +22,9 @@ namespace {
 constexpr std::int64_t kMostPerRound = 100;
 constexpr std::int64_t kLeastRounds = 3;
 
-double process_cpu_s() { return static_cast<double>(clock_ns(CLOCK_PROCESS_CPUTIME_ID)) * 1e-9; }
+double process_cpu_s() {
+  return static_cast<double>(core::clock_ns(CLOCK_PROCESS_CPUTIME_ID)) * 1e-9;
+}
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0;
@@ -190,10 +192,10 @@ Status Turns::run_peer(Lane& lane) {
 
 Status Turns::run(BenchResult& result) {
   find_peers();
-  const std::int64_t begin = now_ns();
+  const std::int64_t begin = core::now_ns();
   const auto wanted = static_cast<std::int64_t>(options_.duration.value() * 1e9);
   // The first round warms up: Python's imports, the page cache, the processor's caches.
-  for (std::int64_t round = 0; round <= kLeastRounds || now_ns() - begin < wanted; ++round) {
+  for (std::int64_t round = 0; round <= kLeastRounds || core::now_ns() - begin < wanted; ++round) {
     if (core::interrupted()) {
       if (round > 1) break;
       return core::negative(data_.root(), "interrupted before the first round was over");
@@ -230,16 +232,16 @@ Status run_pipeline(const Dataset& data, const BenchOptions& options, BenchResul
   PipelineOptions forever = options.pipeline;
   forever.epochs = 0;
   const double cpu = process_cpu_s();
-  const std::int64_t begin = now_ns();
+  const std::int64_t begin = core::now_ns();
   PENSTOCK_TRY(const std::unique_ptr<Pipeline> pipeline, Pipeline::start(data, forever, sink));
   const std::int64_t end = begin + static_cast<std::int64_t>(options.duration.value() * 1e9);
-  while (now_ns() < end && !core::interrupted()) {
-    const double left = static_cast<double>(end - now_ns()) * 1e-9;
+  while (core::now_ns() < end && !core::interrupted()) {
+    const double left = static_cast<double>(end - core::now_ns()) * 1e-9;
     const std::optional<Status> outcome = pipeline->wait_for(Seconds(std::clamp(left, 0.0, 0.1)));
     if (outcome && !*outcome) return *outcome;
   }
   result.pipeline = pipeline->state();
-  result.pipeline_s = static_cast<double>(now_ns() - begin) * 1e-9;
+  result.pipeline_s = static_cast<double>(core::now_ns() - begin) * 1e-9;
   const auto samples = static_cast<double>(result.pipeline.counters.samples);
   result.images_per_s = samples / result.pipeline_s;
   result.pipeline_cpu_per_image = samples > 0 ? (process_cpu_s() - cpu) / samples : 0;

@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "penstock/core/check.h"
-#include "penstock/loader/internal/clock.h"
+#include "penstock/core/clock.h"
 #include "penstock/loader/internal/order.h"
 #include "penstock/loader/reading.h"
 
@@ -214,14 +214,14 @@ bool Pipeline::State::has_slot(std::unique_lock<std::mutex>& lock) {
 // slot is free at once.
 std::optional<Claim> Pipeline::State::claim(const Worker& worker, bool wait, Tally& tally) {
   std::unique_lock lock(mutex);
-  const std::int64_t from = now_ns();
+  const std::int64_t from = core::now_ns();
   for (;;) {
     if (is_over() || worker.retired || (end != 0 && next_stream == end)) return std::nullopt;
     if (next_stream / shape.batch < claimed_batches()) break;
     if (!wait) return std::nullopt;
     has_slot(lock);
   }
-  Tally::add(tally.blocked_ns, now_ns() - from);
+  Tally::add(tally.blocked_ns, core::now_ns() - from);
   const Ticket ticket = order.next();
   epoch = ticket.epoch;
   ++next_stream;
@@ -292,7 +292,7 @@ class SampleWork {
         tally_(tally),
         reader_(data, read),
         decoder_(options.image),
-        cpu_ns_(thread_cpu_ns()) {}
+        cpu_ns_(core::clock_ns(CLOCK_THREAD_CPUTIME_ID)) {}
 
   bool uses_io_uring() const { return reader_.uses_io_uring(); }
 
@@ -307,24 +307,24 @@ class SampleWork {
     if (claim.cached) {
       bytes = *claim.cached;
     } else {
-      const std::int64_t from = now_ns();
+      const std::int64_t from = core::now_ns();
       const Result<SampleBytes> read = reader_.finish();
-      Tally::add(tally_.fetch_ns, now_ns() - from);
+      Tally::add(tally_.fetch_ns, core::now_ns() - from);
       if (!read) return core::fail(read.error());
       bytes = read->bytes;
       Tally::add(tally_.disk_bytes, read->disk_bytes);
       if (cache_ != nullptr) cache_->offer(sample, bytes);
     }
     Tally::add(tally_.bytes, static_cast<std::int64_t>(bytes.size()));
-    const std::int64_t from = now_ns();
+    const std::int64_t from = core::now_ns();
     Status status = transform(claim.ticket.epoch, sample, bytes, pixels);
-    Tally::add(tally_.prep_ns, now_ns() - from);
+    Tally::add(tally_.prep_ns, core::now_ns() - from);
     return status;
   }
 
   void count_sample() {
     Tally::add(tally_.samples, 1);
-    const std::int64_t cpu = thread_cpu_ns();
+    const std::int64_t cpu = core::clock_ns(CLOCK_THREAD_CPUTIME_ID);
     Tally::add(tally_.cpu_ns, cpu - cpu_ns_);
     cpu_ns_ = cpu;
   }

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "penstock/core/check.h"
-#include "penstock/loader/internal/clock.h"
+#include "penstock/core/clock.h"
 
 namespace penstock::loader {
 namespace {
@@ -45,12 +45,6 @@ class AlignedBuffer {
   std::unique_ptr<std::uint8_t, Free> bytes_;
   std::int64_t capacity_ = 0;
 };
-
-void wait_until(std::int64_t time_ns) {
-  const timespec until = {.tv_sec = time_ns / 1'000'000'000, .tv_nsec = time_ns % 1'000'000'000};
-  while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) {
-  }
-}
 
 // One read between start and finish.
 struct Read {
@@ -158,7 +152,7 @@ void SampleReader::start(std::int64_t sample) {
     read.failure = ENOMEM;
   }
   if (read.failure != 0 || !read.direct) return;
-  if (s.options.limit) read.free_ns = s.options.limit->reserve(place.bytes, now_ns());
+  if (s.options.limit) read.free_ns = s.options.limit->reserve(place.bytes, core::now_ns());
   io_uring_sqe* entry = s.has_ring ? ::io_uring_get_sqe(&s.ring) : nullptr;
   if (entry == nullptr) return;
   ::io_uring_prep_read(entry, read.descriptor, read.buffer.data(),
@@ -200,7 +194,7 @@ void SampleReader::State::read_buffered(Read& read) {
   }
   read.disk_bytes = read.wanted - read.got;
   if (options.limit && read.disk_bytes > 0) {
-    read.free_ns = options.limit->reserve(read.disk_bytes, now_ns());
+    read.free_ns = options.limit->reserve(read.disk_bytes, core::now_ns());
   }
 }
 
@@ -239,7 +233,7 @@ Result<SampleBytes> SampleReader::finish() {
       s.read_buffered(read);
     }
     s.read_rest(read);
-    if (read.free_ns > now_ns()) wait_until(read.free_ns);
+    if (read.free_ns > core::now_ns()) core::wait_until_ns(read.free_ns);
   }
   if (!s.data.is_sharded() && read.descriptor >= 0) ::close(read.descriptor);
   if (read.failure != 0) {

@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "penstock/core/check.h"
+#include "penstock/core/clock.h"
 #include "penstock/core/interrupt.h"
 
 namespace penstock::train {
@@ -100,12 +101,6 @@ void wait_for_change(std::atomic<std::uint32_t>& event, std::uint32_t seen,
                           .tv_nsec = nanoseconds % 1'000'000'000};
   ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&event), FUTEX_WAIT, seen, &limit, nullptr,
             0);
-}
-
-std::int64_t now_ns() {
-  timespec now = {};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
 // Tells whether a process lives. A descriptor of the process is asked where the kernel gives one,
@@ -272,7 +267,7 @@ BatchWriter::~BatchWriter() {
 
 Result<std::optional<BatchSlot>> BatchWriter::acquire_for(Seconds patience) {
   Header& header = state_->header();
-  const std::int64_t deadline = now_ns() + static_cast<std::int64_t>(patience.value() * 1e9);
+  const std::int64_t deadline = core::now_ns() + static_cast<std::int64_t>(patience.value() * 1e9);
   for (;;) {
     const std::uint32_t seen = header.reader_event.load(std::memory_order_acquire);
     if (header.reader_state.load(std::memory_order_acquire) == kLeft) {
@@ -288,7 +283,7 @@ Result<std::optional<BatchSlot>> BatchWriter::acquire_for(Seconds patience) {
                                                       "has died",
                                                       state_->reader.pid()));
     }
-    const std::int64_t left = deadline - now_ns();
+    const std::int64_t left = deadline - core::now_ns();
     if (left <= 0) return std::nullopt;
     wait_for_change(header.reader_event, seen, std::min(left, kLookNanoseconds));
   }
@@ -390,13 +385,13 @@ Result<std::unique_ptr<Mapping>> map_channel(const std::string& path) {
 }  // namespace
 
 Result<BatchReader> BatchReader::open(const std::string& path, Seconds patience) {
-  const std::int64_t deadline = now_ns() + static_cast<std::int64_t>(patience.value() * 1e9);
+  const std::int64_t deadline = core::now_ns() + static_cast<std::int64_t>(patience.value() * 1e9);
   std::unique_ptr<Mapping> mapping;
   for (;;) {
     PENSTOCK_TRY(mapping, map_channel(path));
     if (mapping) break;
     if (core::interrupted()) return core::negative(path, "interrupted");
-    if (now_ns() >= deadline) {
+    if (core::now_ns() >= deadline) {
       return core::missing_error(
           path, "no loader has made this batch channel within " + core::format_quantity(patience),
           "start penstock load run with --channel " + path);

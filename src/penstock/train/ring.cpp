@@ -10,6 +10,7 @@
 #include <optional>
 #include <thread>
 
+#include "penstock/core/clock.h"
 #include "penstock/train/internal/rendezvous.h"
 #include "penstock/train/internal/ring_link.h"
 
@@ -101,11 +102,11 @@ class Ring final : public Collective {
   void work() {
     // Wakes up on time: the default slack of 50 us is as long as a fast link's delay.
     ::prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
-    std::int64_t ended_ns = internal::monotonic_ns();
+    std::int64_t ended_ns = core::now_ns();
     while (const std::optional<Sum> sum = next_sum()) {
-      link_.expect_pause(internal::monotonic_ns() - ended_ns);
+      link_.expect_pause(core::now_ns() - ended_ns);
       const Status status = all_reduce(*sum);
-      ended_ns = internal::monotonic_ns();
+      ended_ns = core::now_ns();
       if (!status) link_.tell(status.error());
       const std::lock_guard lock(mutex_);
       if (status) {
@@ -119,7 +120,7 @@ class Ring final : public Collective {
   }
 
   Status all_reduce(const Sum& sum) {
-    std::int64_t ready_ns = internal::monotonic_ns();
+    std::int64_t ready_ns = core::now_ns();
     for (int step = 0; step < world_ - 1; ++step) {
       PENSTOCK_TRY_STATUS(exchange(sum, rank_ - step, true, &ready_ns));
     }

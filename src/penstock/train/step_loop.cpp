@@ -1,21 +1,14 @@
 #include "penstock/train/step_loop.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <optional>
 #include <vector>
 
+#include "penstock/core/clock.h"
 #include "penstock/train/buckets.h"
 
 namespace penstock::train {
 namespace {
-
-std::int64_t now_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
 
 // The part of a wait for data in which the loader waited for storage: as its workers split their
 // time between storage and preparation meanwhile.
@@ -54,13 +47,13 @@ class StepLoop {
     const std::int64_t sent = parts_.collective != nullptr ? parts_.collective->sent_bytes() : 0;
     const std::int64_t received =
         parts_.collective != nullptr ? parts_.collective->received_bytes() : 0;
-    record.begin_ns = now_ns();
+    record.begin_ns = core::now_ns();
     PENSTOCK_TRY(const bool has_batch, load(record));
     if (!has_batch) return std::nullopt;
     PENSTOCK_TRY_STATUS(compute(record));
     PENSTOCK_TRY_STATUS(parts_.trainer->update(is_summing_ ? 1.0 / job_.world : 1.0));
     PENSTOCK_TRY_STATUS(parts_.trainer->synchronize());
-    record.end_ns = now_ns();
+    record.end_ns = core::now_ns();
     record.optimizer_ns = record.end_ns - summed_ns_;
     record.loss = parts_.trainer->loss();
     if (parts_.collective != nullptr) {
@@ -78,7 +71,7 @@ class StepLoop {
       const LoaderCounters before = parts_.reader->counters();
       PENSTOCK_TRY(const std::optional<BatchView> batch, next_full_batch());
       if (!batch) return false;
-      const std::int64_t wait_ns = now_ns() - record.begin_ns;
+      const std::int64_t wait_ns = core::now_ns() - record.begin_ns;
       const LoaderCounters after = parts_.reader->counters();
       // A short wait may see no counter move; then the time since the last batch tells.
       const bool has_moved = after.fetch_ns + after.prep_ns > before.fetch_ns + before.prep_ns;
@@ -88,7 +81,7 @@ class StepLoop {
       PENSTOCK_TRY_STATUS(parts_.trainer->load(*batch));
     }
     PENSTOCK_TRY_STATUS(parts_.trainer->synchronize());
-    record.ready_ns = now_ns();
+    record.ready_ns = core::now_ns();
     if (parts_.reader != nullptr) parts_.reader->release();
     return true;
   }
@@ -107,14 +100,14 @@ class StepLoop {
     buckets_.start_pass();
     const std::int64_t taken = parts_.trainer->taken_ns();
     PENSTOCK_TRY_STATUS(parts_.trainer->forward());
-    const std::int64_t forward_end = now_ns();
+    const std::int64_t forward_end = core::now_ns();
     record.forward_ns = forward_end - record.ready_ns;
     const bool is_overlapping = is_summing_ && job_.overlap;
     PENSTOCK_TRY_STATUS(parts_.trainer->backward([&](int tensor) {
       if (is_overlapping) start_sums(buckets_.ready(tensor));
     }));
     PENSTOCK_TRY_STATUS(parts_.trainer->synchronize());
-    const std::int64_t backward_end = now_ns();
+    const std::int64_t backward_end = core::now_ns();
     record.backward_ns = backward_end - forward_end;
     // Two clocks are read one after the other, which may show as less than nothing.
     record.transport_ns = std::max<std::int64_t>(0, parts_.trainer->taken_ns() - taken);
@@ -126,7 +119,7 @@ class StepLoop {
       PENSTOCK_TRY_STATUS(parts_.collective->wait(ticket));
     }
     PENSTOCK_TRY_STATUS(parts_.trainer->synchronize());
-    summed_ns_ = now_ns();
+    summed_ns_ = core::now_ns();
     record.exposed_ns = summed_ns_ - backward_end;
     return {};
   }

@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "penstock/core/clock.h"
 #include "penstock/core/file.h"
 #include "penstock/core/interrupt.h"
 
@@ -34,21 +35,9 @@ void rest(Seconds time) {
   ::clock_nanosleep(CLOCK_MONOTONIC, 0, &wanted, nullptr);
 }
 
-// Sleeps to a moment and not for a time, so that waking late does not add up.
-void sleep_until(Seconds moment) {
-  const auto ns = static_cast<std::int64_t>(moment.value() * 1e9);
-  const timespec at = {.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};
-  while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr) == EINTR) {
-  }
-}
-
 }  // namespace
 
-Seconds monotonic_now() {
-  timespec now = {};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return Seconds(static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9);
-}
+Seconds monotonic_now() { return Seconds(static_cast<double>(core::now_ns()) * 1e-9); }
 
 LiveLoader::LiveLoader(const JobSpec& job, std::string stem)
     : job_(job), control_(stem + ".control"), messages_(stem + ".messages") {}
@@ -266,7 +255,7 @@ void LiveLoader::accelerate() {
     constexpr Seconds kLate(5e-3);
     const bool was_there = ready - asked < kAtOnce && asked - end < kLate;
     end = (was_there ? end : ready) + job_.model.step;
-    sleep_until(end);
+    core::wait_until_ns(static_cast<std::int64_t>(end.value() * 1e9));
     const std::lock_guard lock(mutex_);
     if (run != run_) continue;
     state_.samples += samples;

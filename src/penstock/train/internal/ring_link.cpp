@@ -12,6 +12,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "penstock/core/clock.h"
 #include "penstock/core/quantity.h"
 
 namespace penstock::train::internal {
@@ -38,12 +39,6 @@ bool is_limited(const RingOptions& options, int previous) {
 }
 
 }  // namespace
-
-std::int64_t monotonic_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
-}
 
 RingLink::RingLink(Neighbours neighbours, const RingOptions& options)
     : neighbours_(std::move(neighbours)),
@@ -80,12 +75,12 @@ Result<std::int64_t> RingLink::exchange(const Message& out, const Message& in, b
   in_ = Receiving();
   in_.message = in;
   in_.add = add;
-  progress_ns_ = sign_sent_ns_ = monotonic_ns();
+  progress_ns_ = sign_sent_ns_ = core::now_ns();
 
   while (true) {
     PENSTOCK_TRY_STATUS(send_some());
     PENSTOCK_TRY_STATUS(receive_some());
-    const std::int64_t now_ns = monotonic_ns();
+    const std::int64_t now_ns = core::now_ns();
     if (complete(now_ns)) break;
     PENSTOCK_TRY_STATUS(check_patience(now_ns));
     send_sign_of_life(now_ns);
@@ -117,7 +112,7 @@ Status RingLink::send_some() {
     out_.payload += of_payload;
     out_.payload_left -= of_payload;
     sent_bytes_ += static_cast<std::int64_t>(of_payload);
-    if (of_payload > 0) progress_ns_ = monotonic_ns();
+    if (of_payload > 0) progress_ns_ = core::now_ns();
   }
   return {};
 }
@@ -149,11 +144,11 @@ Status RingLink::header_complete() {
   const Header& header = in_.header;
   if (header.kind == Kind::kFailed) return failed_peer(static_cast<std::size_t>(header.bytes));
   if (header.kind != Kind::kData) {
-    sign_heard_ns_ = monotonic_ns();
+    sign_heard_ns_ = core::now_ns();
     awaited_by_previous_ = {header.rank, header.pid};
     if (header.kind == Kind::kSleeping) {
       sign_heard_ns_ = 0;
-      progress_ns_ = monotonic_ns();
+      progress_ns_ = core::now_ns();
     }
     in_.header_bytes = 0;
     return {};
@@ -190,11 +185,11 @@ Status RingLink::receive_payload() {
     if (in_.add) add_received(carried + static_cast<std::size_t>(received));
     in_.payload_bytes += static_cast<std::size_t>(received);
     received_bytes_ += received;
-    progress_ns_ = monotonic_ns();
+    progress_ns_ = core::now_ns();
   }
   if (in_.payload_bytes == size) {
     in_.done = true;
-    in_.arrived_ns = monotonic_ns();
+    in_.arrived_ns = core::now_ns();
     if (limited_) in_.release_ns = clock_.deliver(in_.header.ready_ns, in_.header.bytes);
   }
   return {};
@@ -223,8 +218,8 @@ Status RingLink::failed_peer(std::size_t bytes) {
 // The next rank's connection is broken. It may have given up because of a third rank, which then is
 // the one to name: the reason comes around the ring.
 Status RingLink::next_has_gone() {
-  const std::int64_t until_ns = monotonic_ns() + kReasonNs;
-  while (!in_.done && monotonic_ns() < until_ns) {
+  const std::int64_t until_ns = core::now_ns() + kReasonNs;
+  while (!in_.done && core::now_ns() < until_ns) {
     pollfd wanted = {neighbours_.from_previous.descriptor(), POLLIN, 0};
     ::poll(&wanted, 1, 50);
     PENSTOCK_TRY_STATUS(receive_some());
@@ -236,7 +231,7 @@ Status RingLink::wait_for_sockets() {
   pollfd wanted[3] = {{wake_, POLLIN, 0}, {-1, POLLOUT, 0}, {-1, POLLIN, 0}};
   if (!out_.done()) wanted[1].fd = neighbours_.to_next.descriptor();
   if (!in_.done) wanted[2].fd = neighbours_.from_previous.descriptor();
-  const std::int64_t now_ns = monotonic_ns();
+  const std::int64_t now_ns = core::now_ns();
   std::int64_t sleep_ns = period_ns_;
   if (in_.done && in_.release_ns > now_ns) sleep_ns = std::min(sleep_ns, in_.release_ns - now_ns);
   const timespec timeout = {sleep_ns / 1'000'000'000, sleep_ns % 1'000'000'000};
@@ -278,11 +273,11 @@ void RingLink::tell(const Error& error) {
   header.kind = Kind::kFailed;
   header.bytes = static_cast<std::int64_t>(reason.size());
   // The message that is under way has to end first, but not at any price.
-  const std::int64_t until_ns = monotonic_ns() + kReasonNs;
+  const std::int64_t until_ns = core::now_ns() + kReasonNs;
   std::string rest = out_.header.substr(out_.header_sent);
   if (out_.payload_left > 0) rest.append(out_.payload, out_.payload_left);
   rest += bytes_of(header) + reason;
-  for (std::size_t at = 0; at < rest.size() && monotonic_ns() < until_ns;) {
+  for (std::size_t at = 0; at < rest.size() && core::now_ns() < until_ns;) {
     pollfd wanted = {neighbours_.to_next.descriptor(), POLLOUT, 0};
     ::poll(&wanted, 1, 50);
     const ssize_t sent = ::send(neighbours_.to_next.descriptor(), rest.data() + at,

@@ -13,8 +13,6 @@
 
 namespace penstock::train::internal {
 
-std::int64_t monotonic_ns();
-
 class RingLink {
  public:
   RingLink(Neighbours neighbours, const RingOptions& options);

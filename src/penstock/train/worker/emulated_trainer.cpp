@@ -9,23 +9,17 @@
 #include <limits>
 #include <utility>
 
+#include "penstock/core/clock.h"
+
 namespace penstock::train {
 
 SleepClock monotonic_clock() {
   // Linux delays timers of normal threads by up to 50 us to gather them; 1 ns is the least.
   prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
   SleepClock clock;
-  clock.now_ns = [] {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-  };
+  clock.now_ns = [] { return static_cast<double>(core::now_ns()); };
   clock.wait_until = [](double deadline_ns) {
-    timespec deadline{};
-    deadline.tv_sec = static_cast<time_t>(deadline_ns / 1e9);
-    deadline.tv_nsec = static_cast<long>(std::fmod(deadline_ns, 1e9));
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &deadline, nullptr) == EINTR) {
-    }
+    core::wait_until_ns(static_cast<std::int64_t>(deadline_ns));
   };
   return clock;
 }

@@ -6,7 +6,6 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <sched.h>
-#include <time.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/utils/lambda_post_hook.h>
 #include <torch/csrc/autograd/variable.h>
@@ -16,6 +15,7 @@
 #include <string>
 #include <utility>
 
+#include "penstock/core/clock.h"
 #include "penstock/core/random.h"
 #include "penstock/train/worker/synthetic_bounds.h"
 #include "penstock/train/worker/torch_optimizer.h"
@@ -48,12 +48,6 @@ Status guarded(const std::string& where, const Body& body) {
     text = e.what();
   }
   return core::negative(where, "libtorch: " + text.substr(0, text.find('\n')));
-}
-
-std::int64_t clock_ns(clockid_t clock) {
-  timespec time{};
-  clock_gettime(clock, &time);
-  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
 int processors() {
@@ -134,7 +128,7 @@ class TorchTrainer : public Trainer {
 
   std::int64_t taken_ns() const override {
     if (!has_no_processor_to_spare_) return 0;
-    return clock_ns(CLOCK_PROCESS_CPUTIME_ID) - clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    return core::clock_ns(CLOCK_PROCESS_CPUTIME_ID) - core::clock_ns(CLOCK_THREAD_CPUTIME_ID);
   }
 
  private:
