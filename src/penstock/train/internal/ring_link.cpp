@@ -40,6 +40,13 @@ bool is_limited(const RingOptions& options, int previous) {
 
 }  // namespace
 
+std::int64_t sleep_of(const Awaited& awaited, std::int64_t now_ns, std::int64_t period_ns) {
+  if (awaited.is_receiving) return period_ns;
+  const std::int64_t left_ns = awaited.release_ns - now_ns;
+  if (left_ns > 0) return std::min(period_ns, left_ns);
+  return awaited.is_sending ? period_ns : 0;
+}
+
 RingLink::RingLink(Neighbours neighbours, const RingOptions& options)
     : neighbours_(std::move(neighbours)),
       clock_(options.limit),
@@ -231,9 +238,8 @@ Status RingLink::wait_for_sockets() {
   pollfd wanted[3] = {{wake_, POLLIN, 0}, {-1, POLLOUT, 0}, {-1, POLLIN, 0}};
   if (!out_.done()) wanted[1].fd = neighbours_.to_next.descriptor();
   if (!in_.done) wanted[2].fd = neighbours_.from_previous.descriptor();
-  const std::int64_t now_ns = core::now_ns();
-  std::int64_t sleep_ns = period_ns_;
-  if (in_.done && in_.release_ns > now_ns) sleep_ns = std::min(sleep_ns, in_.release_ns - now_ns);
+  const std::int64_t sleep_ns =
+      sleep_of({!out_.done(), !in_.done, in_.release_ns}, core::now_ns(), period_ns_);
   const timespec timeout = {sleep_ns / 1'000'000'000, sleep_ns % 1'000'000'000};
   if (::ppoll(wanted, 3, &timeout, nullptr) > 0 && (wanted[0].revents & POLLIN) != 0) {
     return core::negative("", "the ring was closed in the middle of a sum");

@@ -13,6 +13,16 @@
 
 namespace penstock::train::internal {
 
+// What an exchange still waits for.
+struct Awaited {
+  bool is_sending = false;
+  bool is_receiving = false;
+  std::int64_t release_ns = 0;  // of what was received, on a limited link
+};
+// How long it may sleep where no socket wakes it, at most `period_ns`. Nothing, once all has come
+// and its time is past, which may happen between two looks at the clock.
+std::int64_t sleep_of(const Awaited& awaited, std::int64_t now_ns, std::int64_t period_ns);
+
 class RingLink {
  public:
   RingLink(Neighbours neighbours, const RingOptions& options);

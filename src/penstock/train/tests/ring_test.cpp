@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "penstock/core/random.h"
+#include "penstock/train/internal/ring_link.h"
 #include "penstock/train/internal/tcp.h"
 
 namespace penstock::train {
@@ -180,6 +181,18 @@ TEST_P(RingTest, ALimitedLinkTakesNoLessThanItsTime) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Worlds, RingTest, testing::Values(2, 3, 4));
+
+TEST_F(RingTest, AReleaseThatHasJustPassedIsNotSleptThrough) {
+  constexpr std::int64_t kPeriod = 3'000'000'000;
+  using internal::sleep_of;
+  EXPECT_EQ(sleep_of({.release_ns = 1000}, 999, kPeriod), 1);
+  EXPECT_EQ(sleep_of({.release_ns = 1000}, 1000, kPeriod), 0);
+  EXPECT_EQ(sleep_of({.release_ns = 1000}, 1001, kPeriod), 0);
+  // A socket that is waited for wakes it.
+  EXPECT_EQ(sleep_of({.is_sending = true, .release_ns = 1000}, 999, kPeriod), 1);
+  EXPECT_EQ(sleep_of({.is_sending = true, .release_ns = 1000}, 1001, kPeriod), kPeriod);
+  EXPECT_EQ(sleep_of({.is_receiving = true}, 1001, kPeriod), kPeriod);
+}
 
 TEST_F(RingTest, OneRankIsItsOwnSum) {
   const Result<std::unique_ptr<Collective>> ring = connect_ring(options(0, 1));
