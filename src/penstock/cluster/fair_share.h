@@ -7,7 +7,9 @@
 //
 // A flow asks `demand` of each of its links and has one rate everywhere; no flow gets more than it
 // asks. Progressive filling (Bertsekas and Gallager, Data Networks, 6.5.2): all rates grow together
-// until a link is full or a demand is met.
+// until a link is full or a demand is met. A link that could meet all its demands binds nobody, so
+// it joins no flows: what is computed anew are the flows that links over their capacity join.
+// Shares depend on the flows that are there, not on what came and went before.
 #pragma once
 
 #include <cstdint>
@@ -18,23 +20,59 @@ namespace penstock::cluster {
 class FairShare {
  public:
   using FlowId = std::int32_t;
-  explicit FairShare(std::vector<double> capacities);
+  explicit FairShare(const std::vector<double>& capacities);  // each above 0
 
   // `links` in ascending order, none twice, not empty; demand > 0. Ids are reused after remove().
   FlowId add(const std::vector<std::int32_t>& links, double demand);
   void remove(FlowId flow);
   // rate / demand, in (0, 1]
-  double share(FlowId flow) const;
-  // Flows whose share the calls since the last clear_changed() have changed, ascending; flows that
-  // were removed since are not among them.
+  double share(FlowId flow) const { return flows_[static_cast<std::size_t>(flow)].share; }
+  // Flows whose share is not what it was at the last clear_changed(), new flows among them,
+  // ascending. Differences of rounding (below 1e-12 of the share) are none.
   const std::vector<FlowId>& changed();
   void clear_changed();
   // Of one link, the sum of rates over its capacity.
   double use(std::int32_t link) const;
 
  private:
-  struct Flow;
-  struct LinkState;
+  struct Flow {
+    std::vector<std::int32_t> links;
+    double demand = 0;
+    double share = 0;
+    double before = 0;  // share at the last clear_changed(); 0: was not there
+    std::uint64_t seen = 0;
+    bool live = false;
+    bool touched = false;  // is in touched_
+    bool fixed = false;    // of the filling in progress
+  };
+  struct LinkState {
+    double capacity = 0;
+    std::vector<FlowId> flows;  // ascending, so that sums are the same whatever came before
+    bool tight = false;         // demands exceed the capacity
+    std::uint64_t seen = 0;
+    double left = 0;  // of the filling in progress, as is `open`
+    std::int32_t open = 0;
+  };
+
+  Flow& flow_at(FlowId flow) { return flows_[static_cast<std::size_t>(flow)]; }
+  LinkState& link_at(std::int32_t link) { return links_[static_cast<std::size_t>(link)]; }
+  void weigh(LinkState& link) const;
+  void touch(FlowId flow);
+  void begin_component();
+  void reach(FlowId flow);
+  void grow_component();
+  void fill_component();
+  void fix(FlowId flow, double rate);
+
+  std::vector<Flow> flows_;
+  std::vector<LinkState> links_;
+  std::vector<FlowId> free_ids_;
+  std::vector<FlowId> touched_;
+  std::vector<FlowId> changed_;
+  // The connected component being computed.
+  std::uint64_t round_ = 0;
+  std::vector<FlowId> component_;
+  std::vector<std::int32_t> component_links_;
 };
 
 }  // namespace penstock::cluster
