@@ -1,0 +1,49 @@
+// Gathers the jobs of a trace: names are unique, models are numbered, jobs end up in the order of
+// submission with the earliest at time zero.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "penstock/trace/internal/rows.h"
+#include "penstock/trace/jobs.h"
+
+namespace penstock::trace::internal {
+
+// The time that becomes zero.
+enum class Origin {
+  kEarliest,  // the first submission
+  kStated,    // the trace's own zero
+};
+
+class Intake {
+ public:
+  explicit Intake(Rows& rows);
+  // The number of a model by its name in any case; -1 for an empty name.
+  std::int32_t model(std::string_view name);
+  // The job of the current row, if the row is good and the job's name new. A job without a name
+  // gets its row's number, counted from 0.
+  void add(TrainingJob job);
+  void note(std::string sentence) { trace_.notes.push_back(std::move(sentence)); }
+  // Call once, when all rows are read.
+  Result<JobTrace> finish(Origin origin);
+
+ private:
+  bool is_new(const std::string& name);
+
+  Rows& rows_;
+  JobTrace trace_;
+  std::vector<std::uint32_t> lines_;  // of trace_.jobs
+  std::size_t row_ = 0;
+  // Open addressing: job index + 1, or 0. A million names as std::unordered_set would take longer
+  // than all the rest of the reading.
+  std::vector<std::uint32_t> names_;
+  std::unordered_map<std::string, std::int32_t> models_;
+  std::string last_model_;  // as written
+  std::int32_t last_model_number_ = -1;
+};
+
+}  // namespace penstock::trace::internal
