@@ -31,17 +31,17 @@ class EventQueue {
   }
   // The next event; moves the clock to its time. The queue must not be empty.
   Event pop() {
-    PENSTOCK_CHECK(!heap_.empty());
-    std::pop_heap(heap_.begin(), heap_.end(), later);
-    Entry entry = std::move(heap_.back());
-    heap_.pop_back();
+    Entry entry = take();
     now_ = entry.at;
     return std::move(entry.event);
   }
+  // Takes the next event out and leaves the clock alone: for one that something has overtaken.
+  Event discard() { return take().event; }
   bool empty() const { return heap_.empty(); }
   std::size_t size() const { return heap_.size(); }
   Time now() const { return now_; }
-  // Of the next event; the queue must not be empty.
+  // The next event and its time; the queue must not be empty.
+  const Event& next() const { return heap_.front().event; }
   Time next_time() const { return heap_.front().at; }
 
  private:
@@ -50,6 +50,13 @@ class EventQueue {
     std::uint64_t sequence;
     Event event;
   };
+  Entry take() {
+    PENSTOCK_CHECK(!heap_.empty());
+    std::pop_heap(heap_.begin(), heap_.end(), later);
+    Entry entry = std::move(heap_.back());
+    heap_.pop_back();
+    return entry;
+  }
   static bool later(const Entry& a, const Entry& b) {
     return a.at != b.at ? a.at > b.at : a.sequence > b.sequence;
   }

@@ -1,0 +1,60 @@
+// Which accelerators are free, and the densest way to give some of them to a job.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "penstock/cluster/speed.h"
+#include "penstock/cluster/topology.h"
+
+namespace penstock::cluster::internal {
+
+class Capacity {
+ public:
+  explicit Capacity(const Topology& cluster);
+
+  int free() const { return free_; }
+  int free_on(std::int32_t node) const { return nodes_[std::size_t(node)]; }
+  void take(const Placement& placement);
+  void give(const Placement& placement);
+  // A node that is down has nothing free; what its jobs held comes back with it.
+  void set_down(std::int32_t node, bool down);
+  bool down(std::int32_t node) const { return down_[std::size_t(node)]; }
+  // Hides what is free on a node from find(), but for its owner; -1: none.
+  void reserve(std::int32_t node) { reserved_ = node; }
+  std::int32_t reserved() const { return reserved_; }
+
+  // The node with the least free that is enough; -1: none. Equal ones by index.
+  std::int32_t best_node(int accelerators) const;
+  // Likewise of racks.
+  std::int32_t best_rack(int accelerators) const;
+  // Exactly within the tier; false: not so many free. Within a rack the fewest nodes, the last one
+  // the fullest that fits; over the network the fewest racks.
+  bool find(int accelerators, Tier tier, Placement& placement) const;
+  // Equal parts on `parts` nodes, of one rack (the first that can) or of any. False: not possible.
+  bool find_even(int accelerators, int parts, Tier tier, Placement& placement) const;
+
+  const Topology& cluster() const { return cluster_; }
+  std::int32_t rack_begin(std::int32_t rack) const { return rack_begin_[std::size_t(rack)]; }
+  std::int32_t racks() const { return std::int32_t(rack_begin_.size()) - 1; }
+  int free_in_rack(std::int32_t rack) const;
+
+ private:
+  int open_on(std::int32_t node) const { return node == reserved_ ? 0 : free_on(node); }
+  void change(std::int32_t node, int by);
+  void fill_from_rack(std::int32_t rack, int accelerators, Placement& placement) const;
+
+  const Topology& cluster_;
+  std::vector<std::int32_t> nodes_;      // free
+  std::vector<std::int32_t> held_down_;  // given back while down
+  std::vector<char> down_;
+  std::vector<std::int32_t> racks_;       // free
+  std::vector<std::int32_t> rack_begin_;  // first node of each rack, and the end
+  // by_free_[f]: the nodes with exactly f free, one bit each
+  std::vector<std::vector<std::uint64_t>> by_free_;
+  std::vector<std::int32_t> count_by_free_;
+  int free_ = 0;
+  std::int32_t reserved_ = -1;
+};
+
+}  // namespace penstock::cluster::internal

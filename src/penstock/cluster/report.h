@@ -1,0 +1,30 @@
+// A simulated cluster for people: tables, a timeline of every accelerator, a page.
+#pragma once
+
+#include <string>
+
+#include "penstock/cluster/simulate.h"
+#include "penstock/core/json_fwd.h"
+#include "penstock/core/result.h"
+
+namespace penstock::cluster {
+
+// One row a job, by submission: name, accelerators, model, submit_s, start_s, end_s, jct_s, held_s,
+// declined_for_node_s, declined_for_rack_s, starts, preemptions, migrations.
+std::string outcomes_csv(const trace::JobTrace& trace, const SimulationResult& result);
+
+// Where the slowdowns of the run came from, as counts of starts.
+core::Json speed_sources_json(const SimulationResult& result);
+std::string speed_sources_text(const SimulationResult& result);
+
+// One row an accelerator, one span a stay of a job; needs Simulation::keep_episodes.
+ledger::Ledger timeline(const trace::JobTrace& trace, const Topology& cluster,
+                        const SimulationResult& result);
+
+// One HTML page: accelerators over time, utilisation, the law of completion times, the delay
+// timers. Needs keep_episodes and keep_timers.
+Status write_report(const core::Json& document, const trace::JobTrace& trace,
+                    const Topology& cluster, const SimulationResult& result,
+                    const std::string& path);
+
+}  // namespace penstock::cluster
