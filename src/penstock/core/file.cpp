@@ -27,6 +27,8 @@ Result<std::string> read_file(const std::string& path) {
     return input_error(path, "is a directory", "name a file");
   }
   std::string bytes;
+  // A plain file says how long it is; a pipe says 0.
+  if (info.st_size > 0) bytes.reserve(static_cast<std::size_t>(info.st_size));
   char buffer[1 << 16];
   for (;;) {
     const ssize_t n = ::read(fd, buffer, sizeof buffer);

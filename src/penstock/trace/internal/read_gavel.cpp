@@ -132,7 +132,7 @@ Result<JobTrace> read_gavel(const Source& source) {
   Rows rows(source.text, source.name, {.separator = '\t', .has_heading = false});
   PENSTOCK_TRY_STATUS(choose_layout(rows, gavel_layouts(), "gavel"));
   const Columns columns(rows);
-  Intake intake(rows);
+  Intake intake(rows, -1);
   const bool is_of_one = counts_steps_of_one_device(rows);
   std::size_t slos = 0;
   while (rows.next()) {
@@ -163,7 +163,7 @@ Result<JobTrace> read_shockwave(const Source& source) {
   PENSTOCK_TRY_STATUS(choose_layout(rows, shockwave_layouts(), "shockwave"));
   const Columns columns(rows);
   const int duration = rows.column("duration");
-  Intake intake(rows);
+  Intake intake(rows, -1);
   std::size_t slos = 0;
   while (rows.next()) {
     TrainingJob job = read_job(rows, columns, intake);

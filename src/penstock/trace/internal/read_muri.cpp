@@ -30,10 +30,9 @@ Result<JobTrace> read(const Source& source, int digits, bool has_resources) {
   const int batch = rows.column_if("batch_size");
   const int iteration_time = has_resources ? rows.column("iteration_time") : -1;
   const int network_time = has_resources ? rows.column("resource_time_2") : -1;
-  Intake intake(rows);
+  Intake intake(rows, id);
   while (rows.next()) {
     TrainingJob job;
-    job.name = rows.text(id);
     job.accelerators = rows.accelerators(gpus);
     job.submit_ns = rows.time_ns(submit, digits);
     job.iterations = rows.count(iterations, 1, kMostIterations);

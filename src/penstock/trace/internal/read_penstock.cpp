@@ -60,11 +60,10 @@ struct Columns {
 Result<JobTrace> read_penstock(const Source& source) {
   Rows rows(source.text, source.name, {.has_quotes = true, .has_remarks = true});
   const Columns columns(rows);
-  Intake intake(rows);
+  Intake intake(rows, columns.name);
   while (rows.next()) {
     const auto has = [&](int column) { return !rows.text(column).empty(); };
     TrainingJob job;
-    job.name = rows.text(columns.name);
     job.submit_ns = rows.time_ns(columns.submit, kSecondDigits);
     job.duration_ns = rows.duration_ns(columns.duration, kSecondDigits);
     job.accelerators = rows.accelerators(columns.accelerators);

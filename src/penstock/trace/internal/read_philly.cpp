@@ -12,7 +12,7 @@ Result<JobTrace> read_table(Rows& rows) {
   const int timestamp = rows.column("timestamp");
   const int duration = rows.column("duration");
   const int gpus = rows.column("num_gpus");
-  Intake intake(rows);
+  Intake intake(rows, -1);
   while (rows.next()) {
     TrainingJob job;
     const auto submit = calendar_ns(rows.text(timestamp));
@@ -38,10 +38,9 @@ Result<JobTrace> read_with_models(Rows& rows) {
   // A point in time, not a span: generate_trace.py of ElasticFlow adds the arrival to it.
   const int deadline = rows.column_if("ddl");
   const int best_effort = rows.column_if("best_effort");
-  Intake intake(rows);
+  Intake intake(rows, id);
   while (rows.next()) {
     TrainingJob job;
-    job.name = rows.text(id);
     job.submit_ns = rows.time_ns(submit, kSecondDigits);
     job.duration_ns = rows.duration_ns(duration, kSecondDigits);
     job.accelerators = rows.accelerators(gpus);

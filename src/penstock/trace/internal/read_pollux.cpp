@@ -81,10 +81,9 @@ Result<JobTrace> read_pollux(const Source& source) {
   const int application = rows.column("application");
   const int replicas = rows.column("num_replicas");
   const int batch = rows.column("batch_size");
-  Intake intake(rows);
+  Intake intake(rows, name);
   while (rows.next()) {
     TrainingJob job;
-    job.name = rows.text(name);
     job.submit_ns = rows.time_ns(time, kSecondDigits);
     job.accelerators = rows.accelerators(replicas);
     job.batch = static_cast<std::int32_t>(rows.count(batch, 1, kMostBatch));

@@ -145,8 +145,7 @@ struct Skipped {
 
 void read_job(Rows& rows, const Columns& columns, Intake& intake, Skipped& skipped) {
   TrainingJob job;
-  job.name = rows.text(columns.id);
-  if (job.name.empty()) rows.wrong(columns.id, "is no job", kCommand);
+  if (rows.text(columns.id).empty()) rows.wrong(columns.id, "is no job", kCommand);
   const auto run = run_ns(rows, columns);
   if (!run || *run > kLongest) {
     rows.wrong(columns.elapsed_raw < 0 ? columns.elapsed : columns.elapsed_raw,
@@ -190,7 +189,7 @@ Result<JobTrace> read_sacct(const Source& source) {
   }
   Rows rows(source.text, source.name, {.separator = has_bars ? '|' : '\t'});
   const Columns columns(rows);
-  Intake intake(rows);
+  Intake intake(rows, columns.id);
   Skipped skipped;
   while (rows.next()) {
     // A step of a job, "123.batch".
