@@ -63,7 +63,8 @@ class ProfileTrain : public ProfileSubcommand {
     app->add_option("--ranks", options_.ranks, "Processes; default 1")
         ->check(CLI::Range(1, 1024))
         ->type_name("K");
-    app->add_option("--nodes", options_.nodes, "Emulated nodes the ranks are spread over")
+    app->add_option("--nodes", options_.nodes,
+                    "That the ranks are spread over: emulated, or with --launcher slurm, its own")
         ->check(CLI::Range(1, 64))
         ->type_name("M");
     app->add_option("--link", link_, "Bandwidth between nodes: \"10 Gbit/s\"")->type_name("RATE");
@@ -77,6 +78,7 @@ class ProfileTrain : public ProfileSubcommand {
     app->add_flag("--no-overlap", no_overlap_, "Sum gradients after the backward pass");
     app->add_option("--bucket", bucket_, "Size of a bucket of gradients; default 25 MiB")
         ->type_name("SIZE");
+    declare_launcher(*app);
     declare_measuring(*app);
     app->footer(
         "Example:\n  penstock profile train resnet18.onnx --data photos --batch 8 --ranks 2");
@@ -85,6 +87,7 @@ class ProfileTrain : public ProfileSubcommand {
   }
 
   Status prepare() override {
+    PENSTOCK_TRY_STATUS(read_launcher());
     PENSTOCK_TRY_STATUS(read_program());
     if (batch_ > 0) options_.batch = batch_;
     PENSTOCK_TRY_STATUS(read_quantity("--link", link_, options_.link));
@@ -134,6 +137,19 @@ class ProfileTrain : public ProfileSubcommand {
   }
 
  private:
+  void declare_launcher(CLI::App& app) {
+    app.add_option("--launcher", launcher_, "local, or slurm: ranks start through srun")
+        ->check(CLI::IsMember({"local", "slurm"}))
+        ->type_name("NAME");
+    app.add_option("--shared", slurm_.shared,
+                   "Folder that all of Slurm's nodes see; default the working directory")
+        ->check(CLI::ExistingDirectory)
+        ->type_name("DIR");
+    app.add_option("--interface", slurm_.interface,
+                   "Network device of Slurm's nodes; default the one on the way to the first")
+        ->type_name("NAME");
+  }
+
   void declare_measuring(CLI::App& app) {
     app.add_option("--workers", options_.loader.workers, "Of each rank's loader; default its cores")
         ->check(CLI::Range(1, 1024))
@@ -177,6 +193,23 @@ class ProfileTrain : public ProfileSubcommand {
         ->type_name("FILE");
   }
 
+  Status read_launcher() {
+    const bool is_slurm = launcher_ == "slurm";
+    if (is_slurm) options_.slurm = slurm_;
+    const std::vector<const char*> meaningless =
+        is_slurm ? std::vector<const char*>{"--link", "--delay"}
+                 : std::vector<const char*>{"--shared", "--interface"};
+    for (const char* option : meaningless) {
+      if (app_->count(option) == 0) continue;
+      return core::input_error(
+          option,
+          is_slurm ? "means nothing with --launcher slurm"
+                   : "means nothing without --launcher slurm",
+          is_slurm ? "its nodes have links of their own; leave the option out" : "");
+    }
+    return {};
+  }
+
   // What is to run: a model, an emulated accelerator or a program of the user's.
   Status read_program() {
     if (attach_) return read_attached();
@@ -204,7 +237,8 @@ class ProfileTrain : public ProfileSubcommand {
          {"--emulate", "--batch", "--nodes", "--link", "--delay", "--transport", "--optimizer",
           "--no-overlap", "--bucket", "--workers", "--cache", "--cache-size", "--disk-limit",
           "--max-bad", "--size", "--threads"}) {
-      if (app_->count(option) == 0) continue;
+      const bool is_meant = options_.slurm && std::string_view(option) == "--nodes";
+      if (app_->count(option) == 0 || is_meant) continue;
       return core::input_error(option, "means nothing with --attach",
                                "that is up to the program; leave the option out");
     }
@@ -271,6 +305,8 @@ class ProfileTrain : public ProfileSubcommand {
   std::vector<std::string> words_;
   bool attach_ = false;
   std::string emulate_;
+  std::string launcher_ = "local";
+  profile::SlurmOptions slurm_;
   std::int64_t batch_ = 0;
   std::string link_;
   std::string delay_;

@@ -110,14 +110,21 @@ double TrainProfile::samples_per_s() const {
 
 std::vector<RunKind> wanted_kinds(const TrainProfileOptions& options) {
   std::vector<RunKind> kinds = {RunKind::kSingle};
+  const bool has_slurm = options.slurm.has_value();
+  const bool across = options.nodes > 1 && (options.attach.empty() || has_slurm);
   if (options.ranks > 1) {
     kinds.push_back(RunKind::kContention);
-    kinds.push_back(RunKind::kRanks);
+    // Slurm's nodes have room for their own ranks, and seldom for all of them.
+    if (!across || !has_slurm) kinds.push_back(RunKind::kRanks);
   }
-  if (options.nodes > 1 && options.attach.empty()) kinds.push_back(RunKind::kNodes);
+  if (across) kinds.push_back(RunKind::kNodes);
   if (!options.data.empty() || !options.attach.empty()) {
     kinds.push_back(RunKind::kWarm);
-    if (!options.data.empty() || internal::can_drop_all_caches()) kinds.push_back(RunKind::kCold);
+    // A loader drops the files on its node; for an attached program only we could, and only here.
+    const bool can_drop =
+        options.attach.empty() ||
+        (!has_slurm && (!options.data.empty() || internal::can_drop_all_caches()));
+    if (can_drop) kinds.push_back(RunKind::kCold);
   }
   return kinds;
 }

@@ -98,8 +98,8 @@ std::string profile_text(const TrainProfile& profile) {
   if (o.nodes > 1) {
     text += fmt::format(", {} nodes", o.nodes);
     if (o.link.value() > 0) text += " at " + core::format_quantity(o.link);
-    text += fmt::format("\nnodes: {}", profile.link_text);
   }
+  if (!profile.link_text.empty()) text += fmt::format("\nnodes: {}", profile.link_text);
   text += "\n\n" + stall_table(profile) + "\n" + slack_table(profile) + "\n";
   text += disagreements(profile);
   int runs = 0;

@@ -43,11 +43,18 @@ Result<EmulatedProfile> emulated_profile(const std::string& name);
 
 struct LoaderOptions {
   int workers = 0;  // of each rank; 0: its share of the cores
+  int cores = 0;    // that all workers of a rank may use; 0: any
   std::string cache = "page";
   std::string cache_size;   // text with a unit, or empty
   std::string disk_limit;   // likewise
   std::int64_t size = 224;  // of an image's side
   double max_bad = 0.01;    // share of the images
+};
+
+// Ranks and loaders as steps of Slurm's, on its nodes and their own network.
+struct SlurmOptions {
+  std::string shared;     // folder that all nodes see; empty: the working directory
+  std::string interface;  // network device between nodes; empty: the one on the way to the first
 };
 
 struct TrainProfileOptions {
@@ -61,9 +68,10 @@ struct TrainProfileOptions {
   std::int64_t batch = 32;  // of one rank
   int ranks = 1;
   int nodes = 1;
-  Bandwidth link;                   // between nodes; 0: unlimited
-  Seconds delay;                    // of it, one way
-  bool nodes_in_transport = false;  // limit links in the transport even where the kernel could
+  Bandwidth link;                     // between nodes; 0: unlimited
+  Seconds delay;                      // of it, one way
+  bool nodes_in_transport = false;    // limit links in the transport even where the kernel could
+  std::optional<SlurmOptions> slurm;  // absent: everything on this machine
   std::optional<train::Transport> transport;  // absent: what fits
   train::Optimizer optimizer = train::Optimizer::kSgd;
   bool overlap = true;
@@ -103,6 +111,7 @@ struct TrainProfile {
   std::string accelerator;  // what computes: "cpu", or the emulated profile
   TrainProfileOptions options;
   std::string link_text;  // how nodes were made: "network namespaces", "limit in the transport"
+  std::vector<std::string> slurm_nodes;
   std::string transport;
   int cores = 1;
   int workers = 0;  // of the loader, a rank
@@ -142,7 +151,7 @@ std::vector<RunKind> wanted_kinds(const TrainProfileOptions& options);
 // so far, if every kind has run; else the error), and fills in everything that comes from the runs.
 Status conduct(const Runner& runner, TrainProfile& profile);
 
-// All of it on this machine.
+// All of it, on this machine or Slurm's.
 Result<TrainProfile> profile_training(const TrainProfileOptions& options);
 
 // Schema "penstock-profile/1"; docs/profile.md describes it.

@@ -64,7 +64,9 @@ struct Job {
   std::int64_t first_bucket_bytes = 1 << 20;  // PyTorch's DistributedDataParallel
   std::int64_t bucket_bytes = 25 << 20;       // likewise
   std::string rendezvous;                     // a file that all ranks see, or "tcp:HOST:PORT"
-  std::string interface;          // network device that the transport binds to; empty: loopback
+  // Network device that the transport binds to, or "route:ADDRESS": the one on the way to that IPv4
+  // address, whatever each node calls it. Empty: loopback.
+  std::string interface;
   std::vector<int> node_of_rank;  // a rank's node; empty: all on one. The ring limits links between
                                   // nodes only, where `limit` asks for it
   LinkLimit limit;

@@ -36,6 +36,9 @@ Result<RunRecord> run_ranks(const Launch& launch) {
       if (command.command.empty()) return core::input_error("", "a command is empty");
     }
   }
+  if (launch.slurm && launch.slurm->names.empty()) {
+    return core::input_error("", "there is no node of Slurm's to run on");
+  }
   return internal::Run(launch).to_end();
 }
 

@@ -15,11 +15,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "penstock/core/quantity.h"
 #include "penstock/core/result.h"
+#include "penstock/train/slurm.h"
 #include "penstock/train/steps.h"
 
 namespace penstock::train {
@@ -29,6 +31,7 @@ struct RankCommand {
   std::map<std::string, std::string> environment;  // added to ours
   std::string network_namespace;                   // runs in it; empty: ours
   std::vector<int> processors;                     // it may run on; empty: all of ours
+  std::string name;                                // of a companion in errors; empty: its number
 };
 
 struct Launch {
@@ -37,10 +40,10 @@ struct Launch {
   // Without a line of a rank, after its first step; or five of its longest steps, if that is more.
   Seconds patience{60};
   Seconds start_patience{300};  // until every rank's first step
-  // Above 0: the ranks start through srun on that many nodes of our Slurm allocation, and say their
-  // steps over TCP. Their namespaces and processors are then left to Slurm, and their processor
-  // time and memory are not known here.
-  int slurm_nodes = 0;
+  // Where there is one, ranks and companions start through srun, evenly over its nodes, and say
+  // their steps over TCP; there are as many companions as ranks, each on its rank's node, or none.
+  // Namespaces and processors are then Slurm's, and processor time and memory are not known here.
+  std::optional<SlurmNodes> slurm;
 };
 
 struct RankRecord {

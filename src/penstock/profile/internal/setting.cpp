@@ -23,9 +23,6 @@ constexpr const char* kMemoryFolder = "/dev/shm";
 
 bool needs_data(RunKind kind) { return kind == RunKind::kWarm || kind == RunKind::kCold; }
 
-// Data runs use every node too.
-bool spans_nodes(RunKind kind) { return kind == RunKind::kNodes || needs_data(kind); }
-
 // Gradients in the order in which the forward pass first uses their weights.
 std::vector<std::int64_t> gradients_of(const model::Graph& graph) {
   std::vector<std::int64_t> bytes;
@@ -55,7 +52,7 @@ std::string name_of_program(const std::vector<std::string>& command) {
 Result<std::unique_ptr<Setting>> Setting::prepare(TrainProfile& profile) {
   const TrainProfileOptions& options = profile.options;
   std::unique_ptr<Setting> setting(new Setting(options));
-  if (train::can_emulate_nodes()) train::remove_leftover_nodes();
+  if (!options.slurm && train::can_emulate_nodes()) train::remove_leftover_nodes();
   if (options.ranks < 1 || options.nodes < 1 || options.ranks % options.nodes != 0) {
     return core::input_error(
         "--nodes",
@@ -78,18 +75,33 @@ Result<std::unique_ptr<Setting>> Setting::prepare(TrainProfile& profile) {
     profile.model = name_of_program(options.attach);
   }
   profile.gradient_bytes = setting->gradient_bytes_;
-  PENSTOCK_TRY(setting->folder_, core::PrivateFolder::create());
-  if (access(kMemoryFolder, W_OK) == 0) {
-    PENSTOCK_TRY(setting->memory_folder_, core::PrivateFolder::create(kMemoryFolder));
+  if (options.slurm) {
+    std::error_code ignored;
+    const std::string& shared = options.slurm->shared;
+    const auto folder = std::filesystem::absolute(shared.empty() ? "." : shared, ignored);
+    PENSTOCK_TRY(setting->folder_, core::PrivateFolder::create(folder.lexically_normal().string()));
+  } else {
+    PENSTOCK_TRY(setting->folder_, core::PrivateFolder::create());
+    if (access(kMemoryFolder, W_OK) == 0) {
+      PENSTOCK_TRY(setting->memory_folder_, core::PrivateFolder::create(kMemoryFolder));
+    }
   }
-  setting->processors_ = allowed_processors();
-  profile.cores = static_cast<int>(setting->processors_.size());
-  setting->cores_of_rank_ = std::max(1, profile.cores / options.ranks);
-  setting->workers_ = options.loader.workers > 0 ? options.loader.workers : setting->cores_of_rank_;
-  profile.workers = setting->workers_;
   PENSTOCK_TRY_STATUS(setting->find_programs(profile));
   PENSTOCK_TRY_STATUS(setting->make_nodes(profile));
+  setting->read_processors(profile);
   return setting;
+}
+
+void Setting::read_processors(TrainProfile& profile) {
+  if (slurm_) {
+    cores_of_rank_ = slurm_->nodes().processors_of_rank;
+    profile.cores = cores_of_rank_ * options_.ranks;
+  } else {
+    processors_ = allowed_processors();
+    profile.cores = static_cast<int>(processors_.size());
+    cores_of_rank_ = std::max(1, profile.cores / options_.ranks);
+  }
+  profile.workers = workers();
 }
 
 Status Setting::find_programs(TrainProfile& profile) {
@@ -119,7 +131,9 @@ Status Setting::find_programs(TrainProfile& profile) {
 
 Status Setting::make_nodes(TrainProfile& profile) {
   transport_ = options_.transport.value_or(options_.emulate ? Transport::kRing : Transport::kGloo);
-  if (options_.nodes > 1 && options_.attach.empty()) {
+  if (options_.slurm) {
+    PENSTOCK_TRY_STATUS(get_slurm_nodes(profile));
+  } else if (options_.nodes > 1 && options_.attach.empty()) {
     const Status can = train::can_emulate_nodes();
     // A delay needs the transport's own limit: the kernel's filter has only a rate.
     const bool in_transport = options_.nodes_in_transport || options_.delay.value() > 0;
@@ -153,12 +167,46 @@ Status Setting::make_nodes(TrainProfile& profile) {
   return {};
 }
 
+int Setting::workers() const {
+  return options_.loader.workers > 0 ? options_.loader.workers : cores_of_rank_;
+}
+
+Status Setting::get_slurm_nodes(TrainProfile& profile) {
+  if (options_.progress) fmt::print(stderr, "    asking Slurm for {} nodes\n", options_.nodes);
+  PENSTOCK_TRY(slurm_, train::SlurmAllocation::create({.ranks = options_.ranks,
+                                                       .nodes = options_.nodes,
+                                                       .processors_of_rank = options_.threads}));
+  const train::SlurmNodes& nodes = slurm_->nodes();
+  profile.slurm_nodes = nodes.names;
+  profile.link_text = fmt::format("Slurm's {}, job {}, and the network between them",
+                                  fmt::join(nodes.names, ", "), nodes.job);
+  if (options_.nodes > 1 && options_.ranks > options_.nodes) {
+    profile.notes.push_back("what ranks of one node say to each other counts as network");
+  }
+  return {};
+}
+
+// Data runs use every node too. Slurm's ranks keep to their nodes without sums as well.
+bool Setting::spans_nodes(RunKind kind) const {
+  return kind == RunKind::kNodes || needs_data(kind) || (slurm_ && kind != RunKind::kSingle);
+}
+
+std::optional<train::SlurmNodes> Setting::slurm_nodes(bool all) const {
+  if (!slurm_) return std::nullopt;
+  return slurm_->first(all ? options_.nodes : 1);
+}
+
 std::string Setting::channel_of(int rank) const {
+  if (slurm_) {
+    // In the memory of a node, where we cannot make folders. Its name goes when both sides have it.
+    return fmt::format("{}/penstock-slurm-{}-{}-run{}-rank{}", kMemoryFolder, slurm_->nodes().job,
+                       getpid(), runs_, rank);
+  }
   const core::PrivateFolder& folder = memory_folder_ ? *memory_folder_ : *folder_;
   return fmt::format("{}/run{}-rank{}", folder.path(), runs_, rank);
 }
 
-Job Setting::job_of(RunKind kind, int number, int rank) const {
+Job Setting::job_of(RunKind kind, int rank) const {
   Job job;
   job.model = options_.model;
   if (options_.emulate) {
@@ -181,7 +229,7 @@ Job Setting::job_of(RunKind kind, int number, int rank) const {
   job.transport = transport_;
   job.bucket_bytes = options_.bucket_bytes;
   job.first_bucket_bytes = std::min(job.first_bucket_bytes, job.bucket_bytes);
-  job.rendezvous = fmt::format("{}/run{}.rendezvous", folder_->path(), number);
+  job.rendezvous = rendezvous_;
   if (spans_nodes(kind) && options_.nodes > 1) {
     const int per_node = options_.ranks / options_.nodes;
     for (int r = 0; r < options_.ranks; ++r) job.node_of_rank.push_back(r / per_node);
@@ -189,6 +237,10 @@ Job Setting::job_of(RunKind kind, int number, int rank) const {
       job.interface = network_->nodes()[static_cast<std::size_t>(rank / per_node)].interface;
     }
     if (limit_in_transport_) job.limit = {options_.link, options_.delay};
+  }
+  if (slurm_) {
+    job.interface =
+        options_.slurm->interface.empty() ? slurm_->interface() : options_.slurm->interface;
   }
   return job;
 }
@@ -220,11 +272,12 @@ Status Setting::add_rank(const Job& job, const std::string& worker, bool real_da
 void Setting::add_loader(const Job& job, bool cold, Launch& launch) const {
   const LoaderOptions& loader = options_.loader;
   RankCommand companion;
+  companion.name = fmt::format("the loader of rank {}", job.rank);
   companion.command = {loader_,     "load",
                        "run",       options_.data,
                        "--channel", channel_of(job.rank),
                        "--batch",   std::to_string(job.batch),
-                       "--workers", std::to_string(workers_),
+                       "--workers", std::to_string(workers()),
                        "--rank",    std::to_string(job.rank),
                        "--world",   std::to_string(job.world),
                        "--seed",    std::to_string(options_.seed),
@@ -239,10 +292,16 @@ void Setting::add_loader(const Job& job, bool cold, Launch& launch) const {
   add("--disk-limit", loader.disk_limit);
   add("--max-bad", fmt::format("{}", loader.max_bad));
   if (cold) companion.command.emplace_back("--drop-caches");
+  const auto cores = static_cast<std::size_t>(loader.cores);
+  if (cores > 0 && cores < processors_.size()) {
+    companion.processors.assign(processors_.begin(),
+                                processors_.begin() + static_cast<std::ptrdiff_t>(cores));
+  }
   launch.companions.push_back(std::move(companion));
 }
 
 RankCommand Setting::attached(RunKind kind, const Job& job) const {
+  const int of_node = slurm_ ? std::max(1, job.world / options_.nodes) : job.world;
   RankCommand rank;
   rank.command = options_.attach;
   rank.environment = {
@@ -251,22 +310,30 @@ RankCommand Setting::attached(RunKind kind, const Job& job) const {
       {"PENSTOCK_STEP_COUNT", std::to_string(options_.steps + options_.warmup)},
       // As torchrun has them.
       {"RANK", std::to_string(job.rank)},
-      {"LOCAL_RANK", std::to_string(job.rank)},
+      {"LOCAL_RANK", std::to_string(job.rank % of_node)},
       {"WORLD_SIZE", std::to_string(job.world)},
-      {"LOCAL_WORLD_SIZE", std::to_string(job.world)},
-      {"MASTER_ADDR", "127.0.0.1"},
+      {"LOCAL_WORLD_SIZE", std::to_string(of_node)},
+      {"MASTER_ADDR", slurm_ ? slurm_->nodes().address : "127.0.0.1"},
       // Another port for each run: the last one's may still linger in the kernel.
       {"MASTER_PORT", std::to_string(29500 + runs_ % 1000)},
   };
   return rank;
 }
 
-Result<Launch> Setting::launch_of(RunKind kind, int number) {
+// Every run has a rendezvous of its own.
+void Setting::begin_run() {
+  ++runs_;
+  rendezvous_ = slurm_ ? slurm_->new_rendezvous()
+                       : fmt::format("{}/run{}.rendezvous", folder_->path(), runs_);
+}
+
+Result<Launch> Setting::launch_of(RunKind kind) {
   Launch launch;
+  launch.slurm = slurm_nodes(spans_nodes(kind));
   const int world = kind == RunKind::kSingle ? 1 : options_.ranks;
   const bool cold = kind == RunKind::kCold;
   for (int rank = 0; rank < world; ++rank) {
-    const Job job = job_of(kind, number, rank);
+    const Job job = job_of(kind, rank);
     if (!options_.attach.empty()) {
       launch.ranks.push_back(attached(kind, job));
       continue;
@@ -279,8 +346,8 @@ Result<Launch> Setting::launch_of(RunKind kind, int number) {
 }
 
 Result<train::RunRecord> Setting::run(RunKind kind, int number) {
-  ++runs_;
-  PENSTOCK_TRY(const Launch launch, launch_of(kind, runs_));
+  begin_run();
+  PENSTOCK_TRY(const Launch launch, launch_of(kind));
   auto record = train::run_ranks(launch);
   if (!record) {
     return core::fail(std::move(record).error().within(
@@ -290,10 +357,11 @@ Result<train::RunRecord> Setting::run(RunKind kind, int number) {
 }
 
 Result<double> Setting::loader_rate(bool cold) {
-  ++runs_;
+  begin_run();
   Launch launch;
+  launch.slurm = slurm_nodes(true);
   for (int rank = 0; rank < options_.ranks; ++rank) {
-    Job job = job_of(RunKind::kWarm, runs_, rank);
+    Job job = job_of(RunKind::kWarm, rank);
     // An accelerator that takes no time at all: the loader alone sets the pace.
     job.accelerator = {};
     job.all_reduce = false;
@@ -322,14 +390,15 @@ Result<double> Setting::loader_rate(bool cold) {
 }
 
 Result<double> Setting::marker_cost() {
-  ++runs_;
+  begin_run();
   constexpr std::int64_t kSteps = 2000;
-  Job job = job_of(RunKind::kSingle, runs_, 0);
+  Job job = job_of(RunKind::kSingle, 0);
   job.accelerator = {};
   job.batch = 1;
   job.steps = kSteps;
   job.warmup = 10;
   Launch launch;
+  launch.slurm = slurm_nodes(false);
   PENSTOCK_TRY_STATUS(add_rank(job, emulated_worker_, false, launch));
   PENSTOCK_TRY(const train::RunRecord record, train::run_ranks(launch));
   const auto& steps = record.ranks.front().steps;

@@ -13,6 +13,7 @@
 #include "penstock/profile/train_profile.h"
 #include "penstock/train/launch.h"
 #include "penstock/train/network.h"
+#include "penstock/train/slurm.h"
 
 namespace penstock::profile::internal {
 
@@ -34,14 +35,22 @@ class Setting {
  private:
   explicit Setting(const TrainProfileOptions& options) : options_(options) {}
   Status find_programs(TrainProfile& profile);
+  void read_processors(TrainProfile& profile);
   Status make_nodes(TrainProfile& profile);
-  Result<train::Launch> launch_of(RunKind kind, int number);
+  Status get_slurm_nodes(TrainProfile& profile);
+  // Whether the ranks of this kind of run are spread over all nodes.
+  bool spans_nodes(RunKind kind) const;
+  // Where the ranks of a launch run, where that is Slurm's.
+  std::optional<train::SlurmNodes> slurm_nodes(bool all) const;
+  void begin_run();
+  Result<train::Launch> launch_of(RunKind kind);
   Status add_rank(const train::Job& job, const std::string& worker, bool real_data,
                   train::Launch& launch) const;
   void add_loader(const train::Job& job, bool cold, train::Launch& launch) const;
   train::RankCommand attached(RunKind kind, const train::Job& job) const;
-  train::Job job_of(RunKind kind, int number, int rank) const;
+  train::Job job_of(RunKind kind, int rank) const;
   std::string channel_of(int rank) const;  // of batches, in this run
+  int workers() const;                     // of each rank's loader
 
   const TrainProfileOptions& options_;
   std::optional<core::PrivateFolder> folder_;
@@ -52,10 +61,11 @@ class Setting {
   std::string loader_;
   train::Transport transport_ = train::Transport::kRing;
   std::optional<train::NodeNetwork> network_;
+  std::optional<train::SlurmAllocation> slurm_;
+  std::string rendezvous_;  // of this run
   bool limit_in_transport_ = false;
   std::vector<int> processors_;  // that we may run on
   int cores_of_rank_ = 1;
-  int workers_ = 1;
   std::vector<std::int64_t> gradient_bytes_;
   int runs_ = 0;
 };

@@ -72,6 +72,7 @@ struct Prepared {
   bool has_processors = false;
   cpu_set_t processors;
   pid_t parent = 0;
+  int signal_with_parent = SIGKILL;
 };
 
 [[noreturn]] void give_up(const Prepared& prepared, Stage stage) {
@@ -83,7 +84,7 @@ struct Prepared {
 [[noreturn]] void become(const Prepared& prepared) {
   ::setpgid(0, 0);
   // The parent may have died before the call that ties us to it.
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::prctl(PR_SET_PDEATHSIG, prepared.signal_with_parent);
   if (::getppid() != prepared.parent) ::_exit(127);
   for (const int number : {SIGINT, SIGTERM, SIGPIPE}) ::signal(number, SIG_DFL);
   sigset_t none;
@@ -145,6 +146,7 @@ Result<ChildProcess> start_child(const ChildCommand& command) {
   prepared.output = output.write.descriptor();
   prepared.failure = failures.write.descriptor();
   prepared.parent = ::getpid();
+  prepared.signal_with_parent = command.signal_with_parent;
   const Socket null_input(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   prepared.null_input = null_input.descriptor();
   Socket network;
@@ -202,7 +204,10 @@ std::string LastLines::text() const {
 }
 
 Result<std::string> run_program(const std::vector<std::string>& command) {
-  PENSTOCK_TRY(const ChildProcess child, start_child({command, {}, "", {}}));
+  PENSTOCK_TRY(
+      const ChildProcess child,
+      start_child(
+          {.command = command, .environment = {}, .network_namespace = "", .processors = {}}));
   ::fcntl(child.output.descriptor(), F_SETFL, 0);
   std::string text;
   char buffer[4096];

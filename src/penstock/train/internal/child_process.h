@@ -17,6 +17,7 @@ struct ChildCommand {
   std::map<std::string, std::string> environment;  // added to ours
   std::string network_namespace;
   std::vector<int> processors;
+  int signal_with_parent = 9;  // what it gets when we die
 };
 
 struct ChildProcess {

@@ -35,8 +35,10 @@ double seconds_of(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
 }
 
-// Whether a rank's complaint names another rank, as the ring's do: "rank 1 (pid 4711) has ended".
+// Whether a rank's complaint names another rank, as the ring's do, "rank 1 (pid 4711) has ended",
+// or says at least that it is another, as libtorch's do.
 bool blames_another(const std::string& message, int own_rank) {
+  if (message.find("a peer has died") != std::string::npos) return true;
   constexpr std::string_view kRank = "rank ";
   for (std::size_t at = message.find(kRank); at != std::string::npos;
        at = message.find(kRank, at + 1)) {
@@ -45,12 +47,6 @@ bool blames_another(const std::string& message, int own_rank) {
     if (std::string_view(end).starts_with(" (pid") && rank != own_rank) return true;
   }
   return false;
-}
-
-std::string host_name() {
-  char name[256] = {};
-  ::gethostname(name, sizeof(name) - 1);
-  return name;
 }
 
 }  // namespace
@@ -70,10 +66,12 @@ Result<RunRecord> Run::to_end() {
   if (record_.interrupted) return std::move(record_);
   if (finding_) {
     Error error = std::move(finding_->error);
+    if (finding_->nearness == Nearness::kGone) error.message += words_of_srun();
     if (finding_->nearness >= Nearness::kOwnError) {
       for (const Process& process : processes_) {
         const int code = WIFEXITED(process.status) ? WEXITSTATUS(process.status) : 0;
-        if (process.rank == finding_->rank && process.rank != kNoRank && code >= 1 && code <= 4) {
+        const bool its = launch_.slurm ? !process.companion : process.rank == finding_->rank;
+        if (its && finding_->rank != kNoRank && code >= 1 && code <= 4) {
           error.kind = static_cast<ErrorKind>(code);
         }
       }
@@ -92,45 +90,75 @@ Result<RunRecord> Run::to_end() {
 Status Run::start() {
   PENSTOCK_TRY(folder_, core::PrivateFolder::create());
   PENSTOCK_TRY_STATUS(listen());
+  PENSTOCK_TRY_STATUS(start_companions());
+  return start_ranks();
+}
+
+Status Run::start_companions() {
+  if (launch_.slurm && !launch_.companions.empty()) {
+    Process process;
+    process.name = "srun of the loaders";
+    process.companion = true;
+    return start_through_slurm(launch_.companions, std::move(process));
+  }
   for (std::size_t i = 0; i < launch_.companions.size(); ++i) {
     const RankCommand& command = launch_.companions[i];
     Process process;
-    process.name = fmt::format("companion {} ({})", i, command.command.front());
+    process.name =
+        fmt::format("{} ({})", command.name.empty() ? fmt::format("companion {}", i) : command.name,
+                    command.command.front());
     process.companion = true;
     PENSTOCK_TRY_STATUS(start_process(std::move(process), command, command.environment));
   }
-  return launch_.slurm_nodes > 0 ? start_through_slurm() : start_ranks();
+  return {};
 }
 
 Status Run::listen() {
   address_ = folder_->path() + "/steps";
   int port = 0;
   PENSTOCK_TRY(const int descriptor,
-               launch_.slurm_nodes > 0 ? listen_steps_tcp(&port) : listen_steps_unix(address_));
+               launch_.slurm ? listen_steps_tcp(&port) : listen_steps_unix(address_));
   listener_ = Socket(descriptor);
   ::fcntl(descriptor, F_SETFL, O_NONBLOCK);
-  if (launch_.slurm_nodes > 0) address_ = to_text(Endpoint{host_name(), port});
+  if (launch_.slurm) address_ = to_text(Endpoint{launch_.slurm->our_address, port});
   return {};
 }
 
 std::map<std::string, std::string> Run::rank_environment(std::size_t rank) const {
   std::map<std::string, std::string> environment = launch_.ranks[rank].environment;
   environment["PENSTOCK_STEPS"] = address_;
+  const std::size_t of_node = launch_.slurm
+                                  ? ranks_of_node(launch_.ranks.size(), launch_.slurm->names.size())
+                                  : launch_.ranks.size();
   environment.emplace("RANK", std::to_string(rank));
-  environment.emplace("LOCAL_RANK", std::to_string(rank));
+  environment.emplace("LOCAL_RANK", std::to_string(rank % of_node));
   environment.emplace("WORLD_SIZE", std::to_string(launch_.ranks.size()));
   return environment;
 }
 
 Status Run::start_process(Process process, const RankCommand& command,
                           std::map<std::string, std::string> environment) {
-  PENSTOCK_TRY(process.child, start_child({command.command, std::move(environment),
-                                           command.network_namespace, command.processors}));
+  // What srun has started ends when srun is interrupted, and would not when it is killed.
+  PENSTOCK_TRY(process.child,
+               start_child({.command = command.command,
+                            .environment = std::move(environment),
+                            .network_namespace = command.network_namespace,
+                            .processors = command.processors,
+                            .signal_with_parent = launch_.slurm ? SIGINT : SIGKILL}));
   processes_.push_back(std::move(process));
   return {};
 }
 
 Status Run::start_ranks() {
+  if (launch_.slurm) {
+    std::vector<RankCommand> ranks = launch_.ranks;
+    for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+      ranks[rank].environment = rank_environment(rank);
+    }
+    Process process;
+    process.name = "srun";
+    return start_through_slurm(std::move(ranks), std::move(process));
+  }
   for (std::size_t rank = 0; rank < launch_.ranks.size(); ++rank) {
     Process process;
     process.rank = static_cast<int>(rank);
@@ -141,19 +169,11 @@ Status Run::start_ranks() {
   return {};
 }
 
-Status Run::start_through_slurm() {
-  std::vector<RankCommand> ranks = launch_.ranks;
-  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
-    ranks[rank].environment = rank_environment(rank);
-    // A rank's number on its node is Slurm's to say.
-    ranks[rank].environment.erase("LOCAL_RANK");
-  }
-  const std::string file = folder_->path() + "/ranks";
-  PENSTOCK_TRY_STATUS(core::write_file(file, multi_prog_file(ranks)));
-  Process process;
-  process.name = "srun";
+Status Run::start_through_slurm(std::vector<RankCommand> commands, Process process) {
+  const std::string file = folder_->path() + (process.companion ? "/companions" : "/ranks");
+  PENSTOCK_TRY_STATUS(core::write_file(file, multi_prog_file(commands)));
   RankCommand command;
-  command.command = srun_command(ranks.size(), launch_.slurm_nodes, file);
+  command.command = srun_command(commands.size(), *launch_.slurm, file);
   return start_process(std::move(process), command, {});
 }
 
@@ -223,6 +243,7 @@ bool Run::read_connection(Connection& connection) {
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   if (n <= 0) {
     connection.closed = true;
+    check_gone(connection.rank);
     return false;
   }
   connection.text.append(buffer, static_cast<std::size_t>(n));
@@ -288,7 +309,25 @@ void Run::check_end(const Process& process) {
   Error error =
       core::negative("", fmt::format("{} ended with exit code {}{}", name, code, said)).value();
   if (code <= 4) error.kind = static_cast<ErrorKind>(code);
-  find(Nearness::kExit, process.rank, std::move(error));
+  const bool is_srun = launch_.slurm && !process.companion;
+  find(is_srun ? Nearness::kSrun : Nearness::kExit, process.rank, std::move(error));
+}
+
+// A rank whose process is not ours and whose connection ends before it has said that it is done.
+void Run::check_gone(int rank) {
+  if (!launch_.slurm || rank == kNoRank) return;
+  const RankState& state = states_[static_cast<std::size_t>(rank)];
+  if (state.done || state.complained) return;
+  find(Nearness::kGone, rank, core::negative(rank_name(rank), "has gone without a word").value());
+}
+
+// What Slurm says of the end of a step: "node2: task 1: Killed".
+std::string Run::words_of_srun() const {
+  for (const Process& process : processes_) {
+    const std::string words = process.companion ? "" : process.last.text();
+    if (!words.empty()) return "; srun's last lines: " + words;
+  }
+  return "";
 }
 
 void Run::handle_line(Connection& connection, std::string_view line) {
@@ -363,8 +402,7 @@ void Run::check_patience() {
   std::string silent;
   Seconds waited;
   for (std::size_t rank = 0; rank < states_.size(); ++rank) {
-    const bool ended =
-        launch_.slurm_nodes == 0 && processes_[launch_.companions.size() + rank].ended;
+    const bool ended = !launch_.slurm && processes_[launch_.companions.size() + rank].ended;
     if (ended) continue;
     const bool started = !record_.ranks[rank].steps.empty();
     const Seconds patience =
@@ -393,6 +431,11 @@ void Run::find(Nearness nearness, int rank, Error error) {
 
 std::string Run::rank_name(int rank) const {
   if (rank == kNoRank) return "a rank";
+  if (launch_.slurm) {
+    const std::size_t of_node = ranks_of_node(states_.size(), launch_.slurm->names.size());
+    const std::string& node = launch_.slurm->names[static_cast<std::size_t>(rank) / of_node];
+    return fmt::format("rank {} (on {})", rank, node);
+  }
   for (const Process& process : processes_) {
     if (process.rank == rank) return fmt::format("rank {} (pid {})", rank, process.child.pid);
   }
@@ -409,12 +452,20 @@ void Run::end_all() {
   ending_ = true;
   if (!any_runs()) return;
   signal_all(SIGTERM);
-  for (const Clock::time_point until = Clock::now() + kEndGrace;
-       any_runs() && Clock::now() < until;) {
-    turn(kTurn);
+  end_all_within(kEndGrace);
+  if (launch_.slurm && any_runs()) {
+    // srun has handed that on to what it has started. Interrupted, it kills it.
+    signal_all(SIGINT);
+    end_all_within(kEndGrace);
   }
   signal_all(SIGKILL);
   while (any_runs()) turn(kTurn);
+}
+
+void Run::end_all_within(milliseconds grace) {
+  for (const Clock::time_point until = Clock::now() + grace; any_runs() && Clock::now() < until;) {
+    turn(kTurn);
+  }
 }
 
 }  // namespace penstock::train::internal

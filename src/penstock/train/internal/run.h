@@ -50,8 +50,9 @@ class Run {
     Seconds longest_step;
   };
   // Why a run failed. When one rank fails the others soon complain of it, so what lies nearest to
-  // the cause counts, and among equals the first.
-  enum class Nearness { kSignal, kExit, kOwnError, kHearsay };
+  // the cause counts, and among equals the first. Under Slurm, whose processes are not ours, a rank
+  // that has gone has only left its connection, and so have those that srun then kills: kGone.
+  enum class Nearness { kSignal, kExit, kOwnError, kGone, kHearsay, kSrun };
   struct Finding {
     Nearness nearness;
     int rank;
@@ -62,7 +63,8 @@ class Run {
   Status start_process(Process process, const RankCommand& command,
                        std::map<std::string, std::string> environment);
   Status start_ranks();
-  Status start_through_slurm();
+  Status start_companions();
+  Status start_through_slurm(std::vector<RankCommand> commands, Process process);
   Status listen();
   std::map<std::string, std::string> rank_environment(std::size_t rank) const;
 
@@ -80,11 +82,14 @@ class Run {
   void handle(Connection& connection, const StepsError& error);
   void handle(Connection& connection, const StepsDone& done);
   void check_end(const Process& process);
+  void check_gone(int rank);
+  void end_all_within(std::chrono::milliseconds grace);
   void check_patience();
   void find(Nearness nearness, int rank, Error error);
   void end_all();
   void signal_all(int number);
   std::string rank_name(int rank) const;
+  std::string words_of_srun() const;
 
   const Launch& launch_;
   std::optional<core::PrivateFolder> folder_;

@@ -2,19 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace penstock::train::internal {
 namespace {
 
-// srun splits a line at blanks outside of quotes, expands %t and %o, and takes a backslash before a
-// character literally (srun(1), "MULTIPLE PROGRAM CONFIGURATION").
+// srun takes everything between single quotes literally, and outside of them a character after a
+// backslash. Double quotes mean nothing to it (tried with 22.05, whose manual says less).
 std::string quoted(const std::string& word) {
-  std::string text = "\"";
-  for (const char c : word) {
-    if (c == '"' || c == '\\') text += '\\';
-    text += c;
-    if (c == '%') text += '%';
-  }
-  return text + "\"";
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? "'\\''" : std::string(1, c);
+  return text + "'";
 }
 
 }  // namespace
@@ -32,17 +30,32 @@ std::string multi_prog_file(const std::vector<RankCommand>& ranks) {
   return text;
 }
 
-std::vector<std::string> srun_command(std::size_t ranks, int nodes, const std::string& file) {
-  return {"srun",
-          fmt::format("--nodes={}", nodes),
+std::size_t ranks_of_node(std::size_t ranks, std::size_t nodes) {
+  return (ranks + nodes - 1) / nodes;
+}
+
+std::vector<std::string> srun_command(std::size_t ranks, const SlurmNodes& nodes,
+                                      const std::string& file) {
+  return {"srun", "--jobid=" + nodes.job, fmt::format("--nodes={}", nodes.names.size()),
+          fmt::format("--nodelist={}", fmt::join(nodes.names, ",")),
           fmt::format("--ntasks={}", ranks),
-          fmt::format("--ntasks-per-node={}", (ranks + static_cast<std::size_t>(nodes) - 1) /
-                                                  static_cast<std::size_t>(nodes)),
-          "--distribution=block",
-          "--kill-on-bad-exit=1",
-          "--label",
-          "--multi-prog",
-          file};
+          fmt::format("--ntasks-per-node={}", ranks_of_node(ranks, nodes.names.size())),
+          fmt::format("--cpus-per-task={}", nodes.processors_of_rank), "--distribution=block",
+          "--overlap", "--mpi=none", "--kill-on-bad-exit=1",
+          // One Ctrl-C kills the step, and with it what does not end when it is asked to.
+          "--quit-on-interrupt", "--label", "--multi-prog", file};
+}
+
+std::vector<std::string> salloc_command(const SlurmRequest& request, const std::string& mark) {
+  const auto ranks = static_cast<std::size_t>(request.ranks);
+  const auto nodes = static_cast<std::size_t>(request.nodes);
+  return {"salloc", fmt::format("--nodes={}", nodes), fmt::format("--ntasks={}", ranks),
+          fmt::format("--ntasks-per-node={}", ranks_of_node(ranks, nodes)),
+          fmt::format("--cpus-per-task={}", std::max(1, request.processors_of_rank)),
+          "--job-name=penstock",
+          // A job that is cancelled takes its command along.
+          "--kill-command=TERM", "sh", "-c",
+          "echo \"" + mark + "$SLURM_JOB_ID $SLURM_JOB_NODELIST\"; exec sleep infinity"};
 }
 
 }  // namespace penstock::train::internal

@@ -167,6 +167,45 @@ Result<Socket> accept_tcp(const Socket& listener, Deadline deadline, const std::
   return core::negative(who, fmt::format("cannot be accepted: {}", std::strerror(errno)));
 }
 
+Result<std::string> address_of(const std::string& host) {
+  PENSTOCK_TRY(const AddressList addresses, resolve(host, 0, false));
+  for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
+    if (address->ai_family != AF_INET) continue;
+    sockaddr_storage found{};
+    std::memcpy(&found, address->ai_addr, address->ai_addrlen);
+    return text_of(found);
+  }
+  return core::input_error(host, "the host has no IPv4 address");
+}
+
+Result<std::string> own_address_towards(const std::string& address) {
+  // Connecting sends nothing over UDP, but chooses the way; the port is of no matter.
+  constexpr int kAnyPort = 9;
+  PENSTOCK_TRY(const AddressList addresses, resolve(address, kAnyPort, false));
+  const Socket socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (addresses->ai_family == AF_INET && try_connect(*addresses, socket)) {
+    return local_address(socket);
+  }
+  return core::missing_error(address, fmt::format("no way leads there: {}", std::strerror(errno)));
+}
+
+Result<std::string> interface_towards(const std::string& address) {
+  PENSTOCK_TRY(const std::string own, own_address_towards(address));
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) == 0) {
+    const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, &::freeifaddrs);
+    for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+      if (entry->ifa_addr == nullptr || entry->ifa_addr->sa_family != AF_INET) continue;
+      sockaddr_storage its{};
+      std::memcpy(&its, entry->ifa_addr, sizeof(sockaddr_in));
+      if (text_of(its) == own) return std::string(entry->ifa_name);
+    }
+  }
+  // All of 127.0.0.0/8 is loopback's.
+  if (own.starts_with("127.")) return std::string("lo");
+  return core::missing_error(own, "no network device has this address of ours");
+}
+
 Result<std::string> interface_address(const std::string& interface) {
   ifaddrs* list = nullptr;
   if (::getifaddrs(&list) != 0) {

@@ -51,6 +51,12 @@ Result<std::string> local_address(const Socket& connection);
 Result<Socket> connect_tcp(const Endpoint& endpoint, Deadline deadline);
 // Fails when the deadline passes; `who` is waited for.
 Result<Socket> accept_tcp(const Socket& listener, Deadline deadline, const std::string& who);
+// The IPv4 address of a host.
+Result<std::string> address_of(const std::string& host);
+// Ours on the way to an IPv4 address, and the network device that has it. On the host of that
+// address it is the address itself.
+Result<std::string> own_address_towards(const std::string& address);
+Result<std::string> interface_towards(const std::string& address);
 // The IPv4 address of a network device.
 Result<std::string> interface_address(const std::string& interface);
 

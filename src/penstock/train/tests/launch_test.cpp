@@ -20,7 +20,6 @@
 namespace penstock::train {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 // The processes that carry `mark` in their environment, whoever their parent is.
@@ -217,6 +216,8 @@ TEST_F(LaunchTest, ACompanionThatFailsTakesTheRunWithIt) {
   const std::string error = error_of(launch);
   EXPECT_THAT(error, HasSubstr("companion 0 ("));
   EXPECT_THAT(error, HasSubstr("ended with exit code 2; its last lines: first line | the reason"));
+  launch.companions[0].name = "the loader of rank 7";
+  EXPECT_THAT(error_of(launch), HasSubstr("the loader of rank 7 ("));
 }
 
 TEST_F(LaunchTest, WhatARankLeavesRunningEndsWithIt) {
@@ -277,19 +278,39 @@ constexpr const char* kFakeSrun =
     "while read -r rank line; do eval \"$line\" & done <\"$file\"\n"
     "wait\n";
 
-TEST_F(LaunchTest, ThroughSlurmStepsComeOverTcp) {
-  const std::string tools = folder_ + "-tools";
-  std::filesystem::create_directory(tools);
-  std::ofstream(tools + "/srun") << kFakeSrun;
-  std::filesystem::permissions(tools + "/srun", std::filesystem::perms::owner_all);
-  const std::string path = std::getenv("PATH");
-  ::setenv("PATH", (tools + ":" + path).c_str(), 1);
+SlurmNodes two_nodes() {
+  return {.job = "7",
+          .names = {"n1", "n2"},
+          .address = "127.0.0.1",
+          .our_address = "127.0.0.1",
+          .processors_of_rank = 3};
+}
+
+class SlurmLaunchTest : public LaunchTest {
+ protected:
+  void SetUp() override {
+    LaunchTest::SetUp();
+    tools_ = folder_ + "-tools";
+    std::filesystem::create_directory(tools_);
+    std::ofstream(tools_ + "/srun") << kFakeSrun;
+    std::filesystem::permissions(tools_ + "/srun", std::filesystem::perms::owner_all);
+    path_ = std::getenv("PATH");
+    ::setenv("PATH", (tools_ + ":" + path_).c_str(), 1);
+  }
+  void TearDown() override {
+    ::setenv("PATH", path_.c_str(), 1);
+    std::filesystem::remove_all(tools_);
+    LaunchTest::TearDown();
+  }
+  std::string tools_;
+  std::string path_;
+};
+
+TEST_F(SlurmLaunchTest, StepsComeOverTcp) {
   Launch launch;
-  launch.slurm_nodes = 2;
+  launch.slurm = two_nodes();
   launch.ranks = {program({"3"}), program({"3"})};
   const Result<RunRecord> record = run_ranks(launch);
-  ::setenv("PATH", path.c_str(), 1);
-  std::filesystem::remove_all(tools);
   ASSERT_TRUE(record) << record.error().text();
   ASSERT_EQ(record->ranks.size(), 2);
   EXPECT_EQ(record->ranks[0].steps.size(), 3);
@@ -297,22 +318,39 @@ TEST_F(LaunchTest, ThroughSlurmStepsComeOverTcp) {
   EXPECT_EQ(record->ranks[1].hello.rank, 1);
 }
 
+TEST_F(SlurmLaunchTest, ARankThatGoesWithoutAWordIsNamedWithItsNode) {
+  Launch launch;
+  launch.slurm = two_nodes();
+  launch.ranks = {program({"2", "hang"}), program({"2", "die"})};
+  EXPECT_THAT(error_of(launch), HasSubstr("rank 1 (on n2): has gone without a word"));
+}
+
+TEST_F(SlurmLaunchTest, ARankThatComplainsIsTheErrorWhateverGoesAfterIt) {
+  Launch launch;
+  launch.slurm = two_nodes();
+  launch.ranks = {program({"2", "complain", "a peer has died or hangs: connection reset"}),
+                  program({"2", "complain", "the disk is full"})};
+  EXPECT_THAT(error_of(launch), HasSubstr("rank 1 (on n2): the disk is full"));
+  launch.ranks[1] = program({"2", "die"});
+  EXPECT_THAT(error_of(launch), HasSubstr("rank 1 (on n2): has gone without a word"));
+}
+
 TEST(SlurmTest, RanksKeepTheirCommandsAndEnvironments) {
   RankCommand first;
   first.command = {"worker", "a job.json"};
   first.environment = {{"PENSTOCK_STEPS", "tcp:host:1"}, {"RANK", "0"}};
   RankCommand second;
-  second.command = {"worker", "100%\"b\".json"};
+  second.command = {"worker", "100%t\"it's\".json"};
   EXPECT_EQ(internal::multi_prog_file({first, second}),
-            "0 env \"PENSTOCK_STEPS=tcp:host:1\" \"RANK=0\" \"worker\" \"a job.json\"\n"
-            "1 env \"worker\" \"100%%\\\"b\\\".json\"\n");
+            "0 env 'PENSTOCK_STEPS=tcp:host:1' 'RANK=0' 'worker' 'a job.json'\n"
+            "1 env 'worker' '100%t\"it'\\''s\".json'\n");
 }
 
 TEST(SlurmTest, RanksSpreadEvenlyOverTheNodes) {
   EXPECT_THAT(
-      internal::srun_command(5, 2, "ranks"),
-      ElementsAre("srun", "--nodes=2", "--ntasks=5", "--ntasks-per-node=3", "--distribution=block",
-                  "--kill-on-bad-exit=1", "--label", "--multi-prog", "ranks"));
+      internal::srun_command(5, two_nodes(), "ranks"),
+      testing::IsSupersetOf({"--jobid=7", "--nodes=2", "--nodelist=n1,n2", "--ntasks=5",
+                             "--ntasks-per-node=3", "--cpus-per-task=3", "--distribution=block"}));
 }
 
 TEST(CompanionProgramTest, AProgramThatIsNotThereSaysHowToGetIt) {

@@ -11,6 +11,7 @@
 
 #include "penstock/core/json.h"
 #include "penstock/train/batch_channel.h"
+#include "penstock/train/internal/tcp.h"
 #include "penstock/train/step_loop.h"
 #include "penstock/train/steps.h"
 #include "penstock/version.h"
@@ -73,14 +74,23 @@ int complain(const WorkerProgram& program, const Job* job, const Error& error, R
   return static_cast<int>(error.kind);
 }
 
+// Only on the node of the rank is it known by what device the others are reached.
+Status settle_interface(Job& job) {
+  constexpr std::string_view kRoute = "route:";
+  if (!job.interface.starts_with(kRoute)) return {};
+  PENSTOCK_TRY(job.interface, internal::interface_towards(job.interface.substr(kRoute.size())));
+  return {};
+}
+
 int run(const std::string& path, const WorkerProgram& program) {
-  const Result<Job> job = read_job(path);
+  Result<Job> job = read_job(path);
   if (!job) return complain(program, nullptr, job.error(), nullptr);
   Result<StepsWriter> writer = StepsWriter::connect(
       {.rank = job->rank, .world = job->world, .batch = job->batch, .pid = getpid()});
   if (!writer) return complain(program, &*job, writer.error(), nullptr);
   Reporter reporter(*std::move(writer));
-  const Status status = run_job(*job, program, reporter);
+  const Status status =
+      settle_interface(*job).and_then([&] { return run_job(*job, program, reporter); });
   if (!status) return complain(program, &*job, status.error(), &reporter);
   reporter.write(StepsDone{});
   return 0;
