@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "penstock/core/check.h"
@@ -107,8 +108,11 @@ void FairShare::grow_component() {
 void FairShare::fix(FlowId id, double rate) {
   Flow& flow = flow_at(id);
   flow.fixed = true;
-  touch(id);
-  flow.share = std::min(1.0, rate / flow.demand);
+  const double share = std::min(1.0, rate / flow.demand);
+  if (share != flow.share) {
+    touch(id);
+    flow.share = share;
+  }
   for (const std::int32_t index : flow.links) {
     LinkState& link = link_at(index);
     if (link.seen != round_) continue;
@@ -125,36 +129,47 @@ void FairShare::fill_component() {
     const double db = flow_at(b).demand;
     return da < db || (da == db && a < b);
   });
+  filling_.clear();
+  for (const std::int32_t index : component_links_) {
+    const LinkState& link = link_at(index);
+    filling_.push_back({link.left / link.open, index});
+  }
+  std::make_heap(filling_.begin(), filling_.end(), std::greater<>());
   double level = 0;
-  auto next = component_.begin();
-  while (true) {
-    const LinkState* fullest = nullptr;
-    double full_at = std::numeric_limits<double>::infinity();
-    for (const std::int32_t index : component_links_) {
-      const LinkState& link = link_at(index);
-      if (link.open == 0) continue;
-      const double at = link.left / link.open;
-      if (at < full_at) {
-        full_at = at;
-        fullest = &link;
-      }
-    }
+  for (auto next = component_.begin(); next != component_.end();) {
     // Rates only grow; rounding must not say otherwise.
-    level = std::max(level, full_at);
-    bool met = false;
+    level = std::max(level, next_full_at());
     for (; next != component_.end(); ++next) {
       if (flow_at(*next).fixed) continue;
       if (flow_at(*next).demand > level) break;
       fix(*next, flow_at(*next).demand);
-      met = true;
     }
     if (next == component_.end()) return;
-    // A met demand leaves more to the others, so links are looked at again.
-    if (met) continue;
-    for (const FlowId flow : fullest->flows) {
+    // Demands met since then left more to the others: the link is full later, or another is first.
+    if (next_full_at() > level) continue;
+    for (const FlowId flow : link_at(filling_.front().link).flows) {
       if (!flow_at(flow).fixed) fix(flow, level);
     }
   }
+}
+
+// A link is full at a rate that only grows while flows are fixed, so a stale entry is too low, and
+// the first that is not stale is the minimum.
+double FairShare::next_full_at() {
+  while (!filling_.empty()) {
+    const Filling first = filling_.front();
+    const LinkState& link = link_at(first.link);
+    const double at = link.open == 0 ? 0 : link.left / link.open;
+    if (link.open > 0 && at <= first.at) return first.at;
+    std::pop_heap(filling_.begin(), filling_.end(), std::greater<>());
+    if (link.open == 0) {
+      filling_.pop_back();
+    } else {
+      filling_.back().at = at;
+      std::push_heap(filling_.begin(), filling_.end(), std::greater<>());
+    }
+  }
+  return std::numeric_limits<double>::infinity();
 }
 
 const std::vector<FairShare::FlowId>& FairShare::changed() {

@@ -12,6 +12,7 @@
 // Shares depend on the flows that are there, not on what came and went before.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <vector>
 
@@ -54,6 +55,13 @@ class FairShare {
     std::int32_t open = 0;
   };
 
+  // The rate of the flows still growing at which a link is full.
+  struct Filling {
+    double at = 0;
+    std::int32_t link = 0;
+    auto operator<=>(const Filling&) const = default;
+  };
+
   Flow& flow_at(FlowId flow) { return flows_[static_cast<std::size_t>(flow)]; }
   LinkState& link_at(std::int32_t link) { return links_[static_cast<std::size_t>(link)]; }
   void weigh(LinkState& link) const;
@@ -62,6 +70,7 @@ class FairShare {
   void reach(FlowId flow);
   void grow_component();
   void fill_component();
+  double next_full_at();
   void fix(FlowId flow, double rate);
 
   std::vector<Flow> flows_;
@@ -73,6 +82,7 @@ class FairShare {
   std::uint64_t round_ = 0;
   std::vector<FlowId> component_;
   std::vector<std::int32_t> component_links_;
+  std::vector<Filling> filling_;  // a heap
 };
 
 }  // namespace penstock::cluster
