@@ -109,10 +109,9 @@ TrainingJob read_job(Rows& rows, const Columns& columns, Intake& intake) {
 
 void note_slos(Intake& intake, std::size_t slos) {
   if (slos == 0) return;
-  intake.note(
-      fmt::format("{} jobs have an SLO, which the format does not define as a time: they "
-                  "get no deadline",
-                  slos));
+  intake.note(fmt::format(
+      "{} with an SLO, which the format does not define as a time: no deadline is read from it",
+      slos == 1 ? "1 job" : fmt::format("{} jobs", slos)));
 }
 
 bool has_slo(const Rows& rows, const Columns& columns) {

@@ -299,7 +299,7 @@ TEST(ShockwaveFormatTest, TheDurationIsAColumn) {
   EXPECT_EQ(trace.jobs[0].batch, 10);
   EXPECT_EQ(trace.jobs[1].submit_ns, 2 * kSecond);
   EXPECT_THAT(trace.models, ElementsAre("lm", "a3c"));
-  EXPECT_THAT(trace.notes, ElementsAre(HasSubstr("1 jobs have an SLO")));
+  EXPECT_THAT(trace.notes, ElementsAre(HasSubstr("1 job with an SLO")));
   PENSTOCK_SKIP_WITHOUT_SHARED_TRACES();
   const Sums a = sums(shared("shockwave/120_0.2_5_100_40_25.trace", {.format = "shockwave"}));
   EXPECT_EQ(a.jobs, 120u);
