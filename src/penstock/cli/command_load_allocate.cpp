@@ -7,6 +7,8 @@
 #include <optional>
 
 #include "penstock/cli/command_load.h"
+#include "penstock/cli/internal/quantity_option.h"
+#include "penstock/core/file.h"
 #include "penstock/core/table.h"
 #include "penstock/ledger/book.h"
 #include "penstock/loader/allocation_sim.h"
@@ -56,6 +58,20 @@ class LoadAllocateCommand : public Command {
     app.add_option("--simulate", trace_,
                    "Jobs that arrive over time (CSV), of the loaders that --jobs describes")
         ->type_name("TRACE");
+    draw_ = app.add_option("--draw", drawn_.jobs, "Simulate that many jobs that arrive at random")
+                ->check(CLI::Range(1, 1'000'000))
+                ->type_name("N");
+    app.add_option("--mean-gap", mean_gap_, "Between arrivals of --draw; default 10 s")
+        ->needs(draw_)
+        ->type_name("TIME");
+    app.add_option("--mean-samples", drawn_.mean_samples, "Of a job of --draw; default 50000")
+        ->needs(draw_)
+        ->check(CLI::PositiveNumber)
+        ->type_name("N");
+    app.add_option("--seed", seed_, "Of --draw; default 0")->needs(draw_)->type_name("N");
+    app.add_option("--save-trace", save_trace_, "Write what --draw drew, for --simulate")
+        ->needs(draw_)
+        ->type_name("FILE");
     app.add_flag("--run", live_, "Start real loaders for emulated accelerators, and resize them");
     app.add_option("--policy", policies_,
                    "even, proportional, static, gain or oracle; may be repeated; default: all, "
@@ -72,10 +88,16 @@ class LoadAllocateCommand : public Command {
   }
 
   Status prepare() override {
-    if (live_ && !trace_.empty()) {
-      return core::input_error("--run", "cannot be joined with --simulate",
-                               "leave one of them out; arrivals of --run are in the jobs file");
+    if (live_ && (!trace_.empty() || *draw_)) {
+      return core::input_error(
+          "--run", fmt::format("cannot be joined with {}", *draw_ ? "--draw" : "--simulate"),
+          "leave one of them out; arrivals of --run are in the jobs file");
     }
+    if (!trace_.empty() && *draw_) {
+      return core::input_error("--draw", "cannot be joined with --simulate",
+                               "leave one of them out");
+    }
+    PENSTOCK_TRY_STATUS(internal::read_quantity("--mean-gap", mean_gap_, drawn_.mean_gap));
     for (const std::string& word : policies_) {
       const auto policy = loader::policy_from_name(word);
       if (!policy) {
@@ -109,7 +131,11 @@ class LoadAllocateCommand : public Command {
                                  "write it, or measure it with --run");
       }
     }
-    return trace_.empty() ? on_paper(file) : simulate(file);
+    if (*draw_) return simulate_drawn(file);
+    if (trace_.empty()) return on_paper(file);
+    PENSTOCK_TRY(const trace::ArrivalTrace arrivals, trace::read_arrivals(trace_));
+    document_["trace"] = trace_;
+    return simulate(file, arrivals);
   }
 
  private:
@@ -192,8 +218,24 @@ class LoadAllocateCommand : public Command {
     return output_.emit(document_, human_);
   }
 
-  Status simulate(const JobsFile& file) {
-    PENSTOCK_TRY(const trace::ArrivalTrace trace, trace::read_arrivals(trace_));
+  Status simulate_drawn(const JobsFile& file) {
+    drawn_.accelerators.clear();
+    for (const loader::JobSpec& job : file.jobs) {
+      drawn_.loaders.push_back(job.model.name);
+      drawn_.accelerators.push_back(job.model.accelerators);
+    }
+    const trace::ArrivalTrace arrivals = trace::poisson_arrivals(drawn_, seed_);
+    document_["drawn"] = {{"jobs", drawn_.jobs},
+                          {"mean_gap_s", drawn_.mean_gap.value()},
+                          {"mean_samples", drawn_.mean_samples},
+                          {"seed", seed_}};
+    if (!save_trace_.empty()) {
+      PENSTOCK_TRY_STATUS(core::write_file(save_trace_, trace::arrivals_text(arrivals)));
+    }
+    return simulate(file, arrivals);
+  }
+
+  Status simulate(const JobsFile& file, const trace::ArrivalTrace& trace) {
     std::vector<loader::JobModel> profiles;
     for (const loader::JobSpec& job : file.jobs) profiles.push_back(job.model);
     Table table({{"policy"},
@@ -218,7 +260,6 @@ class LoadAllocateCommand : public Command {
     for (const auto& [policy, report] : reports) {
       if (policy == AllocationPolicy::kOracle) oracle = report.mean_fraction;
     }
-    document_["trace"] = trace_;
     document_["policies"] = Json::array();
     for (const auto& [policy, report] : reports) {
       const std::string name(loader::policy_name(policy));
@@ -319,6 +360,11 @@ class LoadAllocateCommand : public Command {
 
   std::string jobs_;
   std::string trace_;
+  CLI::Option* draw_ = nullptr;
+  trace::PoissonArrivals drawn_;
+  std::string mean_gap_;
+  std::uint64_t seed_ = 0;
+  std::string save_trace_;
   bool live_ = false;
   std::vector<std::string> policies_;
   std::string objective_;

@@ -2,13 +2,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "penstock/cli/command.h"
 #include "penstock/cli/internal/profile_subcommand.h"
 #include "penstock/cli/internal/quantity_option.h"
+#include "penstock/cli/internal/what_if_measured.h"
 #include "penstock/core/table.h"
 #include "penstock/ledger/book.h"
+#include "penstock/loader/dataset.h"
 #include "penstock/profile/measured_job.h"
 #include "penstock/profile/what_if.h"
 #include "penstock/version.h"
@@ -21,21 +22,10 @@ using core::Table;
 using profile::CachePolicy;
 using profile::Conditions;
 using profile::MeasuredJob;
-using profile::PageCacheMeasurement;
 using profile::PipelineFacts;
 using profile::Prediction;
-using profile::ValidationCase;
 
 constexpr auto kRight = Table::Align::kRight;
-
-double error_of(double predicted, double measured) { return std::abs(predicted / measured - 1); }
-
-double median_error(const std::vector<ValidationCase>& cases, double ValidationCase::*predicted) {
-  std::vector<double> errors;
-  for (const ValidationCase& one : cases) errors.push_back(error_of(one.*predicted, one.measured));
-  std::sort(errors.begin(), errors.end());
-  return errors[errors.size() / 2];
-}
 
 Json prediction_json(const Prediction& prediction) {
   Json rates = Json::object();
@@ -60,8 +50,9 @@ class ProfileWhatIf : public ProfileSubcommand {
         ->check(CLI::PositiveNumber)
         ->type_name("N");
     app->add_option("--disk", disk_, "Reads of all ranks: \"200 MB/s\"")->type_name("RATE");
-    app->add_option("--cache", cache_,
-                    "page, minio, lru, fifo, random or none; default page, with --validate lru")
+    app->add_option(
+           "--cache", cache_,
+           "page, minio, lru, fifo, random or none; default page, with --validate caches lru")
         ->check(CLI::IsMember({"page", "minio", "lru", "fifo", "random", "none"}))
         ->type_name("NAME");
     app->add_option("--cache-size", cache_size_, "Default: everything fits")->type_name("SIZE");
@@ -73,9 +64,20 @@ class ProfileWhatIf : public ProfileSubcommand {
     app->add_flag("--no-overlap", no_overlap_, "Sum gradients after the backward pass");
     app->add_flag("--measure-page-cache", measure_pages_,
                   "Measure this machine's page cache beside the curves (needs root)");
-    app->add_flag("--validate", validate_, "Throttle the real loader and compare (needs --data)");
+    app->add_option("--validate", validate_,
+                    "Throttle the real thing and compare: caches, workers (both need --data) or "
+                    "links")
+        ->check(CLI::IsMember({"caches", "workers", "links"}))
+        ->type_name("WHAT");
     app->add_option("--data", data_, "Folder of images, for --validate; else where to measure")
         ->type_name("DIR");
+    app->add_option("--emulate", emulate_, "Accelerator of --validate links; default resnet50-h100")
+        ->type_name("NAME");
+    app->add_option("--model", model_, "ONNX file that --validate links trains instead")
+        ->type_name("FILE");
+    app->add_option("--batch", batch_, "Of a rank, with --model; default 4")
+        ->check(CLI::Range(1, 1 << 20))
+        ->type_name("N");
     app->add_option("--seed", seed_, "Of the orders in which data are read; default 0")
         ->type_name("N");
     app->footer(
@@ -85,13 +87,13 @@ class ProfileWhatIf : public ProfileSubcommand {
   }
 
   Status prepare() override {
-    if (cache_.empty()) cache_ = validate_ ? "lru" : "page";
+    if (cache_.empty()) cache_ = validate_ == "caches" ? "lru" : "page";
     PENSTOCK_TRY(policy_, profile::cache_policy_from_name(cache_));
-    if (validate_ && measure_pages_) {
+    if (!validate_.empty() && measure_pages_) {
       return core::input_error("--validate", "cannot be joined with --measure-page-cache",
                                "run one after the other");
     }
-    if (validate_ && data_.empty()) {
+    if (!validate_.empty() && validate_ != "links" && data_.empty()) {
       return core::input_error("--validate", "needs images", "add --data DIR");
     }
     return {};
@@ -99,7 +101,7 @@ class ProfileWhatIf : public ProfileSubcommand {
 
   Status run() override {
     if (measure_pages_) return run_pages();
-    if (validate_) return run_validation();
+    if (!validate_.empty()) return run_validation();
     PENSTOCK_TRY(const MeasuredJob job, read_job());
     PipelineFacts facts = job.facts();
     const Conditions now = job.conditions();
@@ -158,6 +160,9 @@ class ProfileWhatIf : public ProfileSubcommand {
     const Prediction theirs = predict_as_ds_analyzer(facts, then);
     const auto gains = elasticities(facts, then);
     const int cores = facts.prep_cpu_s > 0 ? cores_to_hide_prep(facts, then) : 0;
+    const bool fetches =
+        facts.prep_cpu_s > 0 && then.disk_bytes_per_s > 0 && then.policy != CachePolicy::kNone;
+    const double cache = fetches ? cache_to_hide_fetch(facts, then) : 0;
     Table table({{""}, {"samples/s", kRight}, {"binds"}, {"hits", kRight}, {"exposed", kRight}});
     const auto row = [&](const char* name, const Prediction& p) {
       table.add_row({name, fmt::format("{:.1f}", p.samples_per_s), p.binds,
@@ -172,6 +177,10 @@ class ProfileWhatIf : public ProfileSubcommand {
     if (cores > 0) {
       text += fmt::format("cores that hide preparing the data: {}\n", cores);
     }
+    if (fetches) {
+      text +=
+          fmt::format("cache that hides fetching them: {}\n", core::format_quantity(Bytes(cache)));
+    }
     text += fmt::format(
         "one more core adds {:.2f} samples/s, 1 GB of cache {:.2f},\n"
         "1 MB/s of disk {:.3f}, 1 Gbit/s of link {:.2f}\n",
@@ -184,6 +193,7 @@ class ProfileWhatIf : public ProfileSubcommand {
                          {"what_if", prediction_json(after)},
                          {"as_ds_analyzer", prediction_json(theirs)},
                          {"cores_to_hide_prep", cores},
+                         {"cache_to_hide_fetch_bytes", fetches ? Json(cache) : Json(nullptr)},
                          {"samples_per_s_per",
                           {{"core", gains.per_core},
                            {"cache_gb", gains.per_cache_gb},
@@ -196,73 +206,30 @@ class ProfileWhatIf : public ProfileSubcommand {
     profile::PageCacheOptions options;
     options.seed = seed_;
     options.folder = data_.empty() ? "." : data_;
-    PENSTOCK_TRY(const std::vector<PageCacheMeasurement> measured,
-                 profile::measure_page_cache(options));
-    Table table({{"fits", kRight},
-                 {"measured", kRight},
-                 {"page cache, simulated", kRight},
-                 {"LRU", kRight},
-                 {"MinIO", kRight}});
-    Json points = Json::array();
-    for (const PageCacheMeasurement& one : measured) {
-      const double pages = hit_ratio(CachePolicy::kPageCache, one.fraction);
-      const double lru = profile::lru_hit_ratio(one.fraction);
-      table.add_row({fmt::format("{:.3f}", one.fraction), fmt::format("{:.3f}", one.hits),
-                     fmt::format("{:.3f}", pages), fmt::format("{:.3f}", lru),
-                     fmt::format("{:.3f}", one.fraction)});
-      points.push_back({{"fraction", one.fraction},
-                        {"measured", one.hits},
-                        {"simulated", pages},
-                        {"lru", lru},
-                        {"minio", one.fraction}});
-    }
-    return output_.emit(
-        {{"schema", "penstock-page-cache/1"}, {"version", kVersion}, {"points", std::move(points)}},
-        table.text());
+    return show_page_cache(options, output_);
   }
 
   Status run_validation() const {
+    if (validate_ == "links") return run_links();
     profile::ValidationOptions options;
     options.data = data_;
     options.policy = policy_;
     options.seed = seed_;
     options.progress = true;
-    PENSTOCK_TRY(const std::vector<ValidationCase> cases, profile::validate_caches(options));
-    Table table({{"cache"},
-                 {"fits", kRight},
-                 {"disk", kRight},
-                 {"measured", kRight},
-                 {"predicted", kRight},
-                 {"off", kRight},
-                 {"DS-Analyzer", kRight},
-                 {"off", kRight}});
-    Json points = Json::array();
-    for (const ValidationCase& one : cases) {
-      const auto share = [](double x) { return fmt::format("{:.1f} %", 100 * x); };
-      table.add_row({std::string(cache_policy_name(one.policy)),
-                     fmt::format("{:.2f}", one.fraction),
-                     core::format_quantity(Bandwidth(one.disk_bytes_per_s)),
-                     fmt::format("{:.1f}/s", one.measured), fmt::format("{:.1f}/s", one.predicted),
-                     share(error_of(one.predicted, one.measured)),
-                     fmt::format("{:.1f}/s", one.as_ds_analyzer),
-                     share(error_of(one.as_ds_analyzer, one.measured))});
-      points.push_back({{"cache", cache_policy_name(one.policy)},
-                        {"fraction", one.fraction},
-                        {"disk_bytes_per_s", one.disk_bytes_per_s},
-                        {"measured_samples_per_s", one.measured},
-                        {"predicted_samples_per_s", one.predicted},
-                        {"ds_analyzer_samples_per_s", one.as_ds_analyzer}});
-    }
-    const double ours = median_error(cases, &ValidationCase::predicted);
-    const double theirs = median_error(cases, &ValidationCase::as_ds_analyzer);
-    return output_.emit({{"schema", "penstock-what-if-validation/1"},
-                         {"version", kVersion},
-                         {"median_error", ours},
-                         {"ds_analyzer_median_error", theirs},
-                         {"cases", std::move(points)}},
-                        table.text() + fmt::format("\nmedian error {:.1f} %; DS-Analyzer's rule "
-                                                   "{:.1f} %\n",
-                                                   100 * ours, 100 * theirs));
+    PENSTOCK_TRY(const loader::Dataset data, loader::Dataset::open(data_));
+    options.dataset_samples = static_cast<std::int64_t>(data.samples().size());
+    options.dataset_bytes = static_cast<double>(data.bytes());
+    return validate_ == "workers" ? show_workers(options, output_) : show_caches(options, output_);
+  }
+
+  Status run_links() const {
+    profile::LinkValidationOptions options;
+    options.model = model_;
+    options.batch = batch_;
+    options.seed = seed_;
+    options.progress = true;
+    PENSTOCK_TRY(options.emulate, profile::emulated_profile(emulate_));
+    return show_links(options, output_);
   }
 
   std::string entry_;
@@ -279,7 +246,10 @@ class ProfileWhatIf : public ProfileSubcommand {
   std::uint64_t seed_ = 0;
   bool no_overlap_ = false;
   bool measure_pages_ = false;
-  bool validate_ = false;
+  std::string validate_;
+  std::string emulate_ = "resnet50-h100";
+  std::string model_;
+  std::int64_t batch_ = 4;
   CachePolicy policy_ = CachePolicy::kPageCache;
   OutputOptions output_;
 };

@@ -12,6 +12,7 @@
 #include "penstock/core/interrupt.h"
 #include "penstock/core/progress.h"
 #include "penstock/core/random.h"
+#include "penstock/core/statistics.h"
 #include "penstock/loader/internal/order.h"
 #include "penstock/loader/internal/peer_process.h"
 #include "penstock/loader/reading.h"
@@ -26,12 +27,8 @@ double process_cpu_s() {
   return static_cast<double>(core::clock_ns(CLOCK_PROCESS_CPUTIME_ID)) * 1e-9;
 }
 
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
+// A lane that was skipped has none.
+double typical(const std::vector<double>& rates) { return rates.empty() ? 0 : core::median(rates); }
 
 struct Task {
   std::int64_t sample = 0;
@@ -215,10 +212,10 @@ Status Turns::run(BenchResult& result) {
   }
   result.rounds = static_cast<std::int64_t>(ours_.rates.size());
   result.images_per_round = static_cast<std::int64_t>(tasks_.size());
-  result.images_per_cpu_s = median(ours_.rates);
-  result.decode_only_images_per_cpu_s = median(decode_.rates);
+  result.images_per_cpu_s = typical(ours_.rates);
+  result.decode_only_images_per_cpu_s = typical(decode_.rates);
   for (const Lane& lane : peers_) {
-    result.peers.push_back({lane.name, median(lane.rates), lane.skipped});
+    result.peers.push_back({lane.name, typical(lane.rates), lane.skipped});
   }
   return {};
 }

@@ -33,8 +33,11 @@ double bus_factor(CollectiveKind kind, int ranks);
 
 struct LinkPoint {
   std::int64_t bytes = 0;
-  double time_s = 0;  // the median of the timed repetitions
+  double time_s = 0;  // of a repetition that nothing disturbed
 };
+// What a busy host does to a repetition only ever adds time, and to many of them; so their lowest
+// tenth, not their middle, is the link's. The very least would be whatever a clock got wrong.
+double undisturbed_time(const std::vector<double>& repetitions);
 Bandwidth algorithm_bandwidth(const LinkPoint& point);
 Bandwidth bus_bandwidth(const LinkPoint& point, CollectiveKind kind, int ranks);
 
@@ -44,9 +47,10 @@ struct LinkFit {
   double median_error = 0;  // likewise
 };
 
-// Least squares of relative errors of t = 2(n-1) alpha + 2(n-1)/n S/beta over the points of an
-// all-reduce, so that small messages weigh as much as large ones. Needs two sizes. A latency that
-// would come out below zero is zero.
+// Fits t = 2(n-1) alpha + 2(n-1)/n S/beta to the points of an all-reduce by relative errors, so
+// that small messages weigh as much as large ones; a size that is far off the line, because the
+// host was busy all through it, weighs less (Huber, 1964). Needs two sizes. A latency that would
+// come out below zero is zero.
 Result<LinkFit> fit_link(const std::vector<LinkPoint>& points, int ranks);
 
 struct LinkVerdict {
@@ -67,8 +71,8 @@ struct LinkMeasurementOptions {
   Seconds delay;              // one way
   bool in_transport = false;  // limit links in the transport even where the kernel could
   std::vector<std::int64_t> sizes;
-  std::int64_t warmup = 5;  // as nccl-tests
-  std::int64_t repetitions = 20;
+  std::int64_t warmup = 5;        // as nccl-tests
+  std::int64_t repetitions = 20;  // in two rounds, up and down the sizes
   bool progress = false;
 };
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 
 #include "penstock/core/interrupt.h"
@@ -10,26 +11,31 @@
 namespace penstock::profile {
 namespace {
 
-double median_of(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
-// Of each counted step the time that the sum took, averaged over ranks.
+// Of each counted step the time of the sum: since the last rank was there, until the last one had
+// it. The ranks share one machine and its clock.
 std::vector<double> sum_times(const train::RunRecord& record, std::int64_t warmup) {
   std::vector<double> times;
   std::size_t steps = record.ranks.front().steps.size();
   for (const train::RankRecord& rank : record.ranks) steps = std::min(steps, rank.steps.size());
   for (auto i = static_cast<std::size_t>(warmup); i < steps; ++i) {
-    double sum = 0;
+    std::int64_t begin_ns = 0;
+    std::int64_t end_ns = 0;
     for (const train::RankRecord& rank : record.ranks) {
-      sum += static_cast<double>(rank.steps[i].exposed_ns) * 1e-9;
+      const train::StepRecord& step = rank.steps[i];
+      const std::int64_t summed_ns = step.end_ns - step.optimizer_ns;
+      begin_ns = std::max(begin_ns, summed_ns - step.exposed_ns);
+      end_ns = std::max(end_ns, summed_ns);
     }
-    times.push_back(sum / static_cast<double>(record.ranks.size()));
+    times.push_back(static_cast<double>(end_ns - begin_ns) * 1e-9);
   }
   return times;
 }
+
+// What is known of a size after some rounds.
+struct Timed {
+  std::vector<double> times;
+  double sent_bytes = 0;
+};
 
 }  // namespace
 
@@ -51,7 +57,7 @@ Result<LinkMeasurement> measure_link(const LinkMeasurementOptions& options) {
   profile.options.nodes_in_transport = options.in_transport;
   profile.options.transport = train::Transport::kRing;
   profile.options.overlap = false;
-  profile.options.steps = options.repetitions;
+  profile.options.steps = (options.repetitions + 1) / 2;  // of a round
   profile.options.warmup = options.warmup;
   PENSTOCK_TRY(const std::unique_ptr<internal::Setting> setting,
                internal::Setting::prepare(profile));
@@ -59,27 +65,26 @@ Result<LinkMeasurement> measure_link(const LinkMeasurementOptions& options) {
   measured.nodes_made_by = profile.link_text;
   measured.notes = profile.notes;
   const RunKind kind = options.nodes > 1 ? RunKind::kNodes : RunKind::kRanks;
-  for (const std::int64_t size : options.sizes) {
-    if (core::interrupted()) {
-      measured.interrupted = true;
-      break;
-    }
-    if (options.progress) fmt::print(stderr, "    {} B\n", size);
-    setting->set_gradients({size});
-    PENSTOCK_TRY(const train::RunRecord record,
-                 setting->run(kind, static_cast<int>(measured.points.size())));
+  // A size that a busy moment of the host fell on is timed again at another one.
+  std::vector<std::int64_t> order = options.sizes;
+  order.insert(order.end(), options.sizes.rbegin(), options.sizes.rend());
+  std::map<std::int64_t, Timed> timed;
+  for (std::size_t i = 0; i < order.size() && !measured.interrupted; ++i) {
+    measured.interrupted = core::interrupted();
+    if (measured.interrupted) break;
+    if (options.progress) fmt::print(stderr, "    {} B\n", order[i]);
+    setting->set_gradients({order[i]});
+    PENSTOCK_TRY(const train::RunRecord record, setting->run(kind, static_cast<int>(i)));
+    measured.interrupted = record.interrupted;
     const std::vector<double> times = sum_times(record, options.warmup);
-    if (times.empty()) {
-      measured.interrupted = record.interrupted;
-      break;
-    }
-    const auto& last = record.ranks.front().steps.back();
-    measured.points.push_back({size, median_of(times)});
-    measured.sent_bytes.push_back(static_cast<double>(last.sent_bytes));
-    if (record.interrupted) {
-      measured.interrupted = true;
-      break;
-    }
+    if (times.empty()) continue;
+    Timed& one = timed[order[i]];
+    one.times.insert(one.times.end(), times.begin(), times.end());
+    one.sent_bytes = static_cast<double>(record.ranks.front().steps.back().sent_bytes);
+  }
+  for (const auto& [size, one] : timed) {
+    measured.points.push_back({size, undisturbed_time(one.times)});
+    measured.sent_bytes.push_back(one.sent_bytes);
   }
   // One size tells nothing of latency and bandwidth.
   if (measured.points.size() < 2 && measured.interrupted) {

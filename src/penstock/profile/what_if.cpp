@@ -92,34 +92,33 @@ Prediction predict_as_ds_analyzer(const PipelineFacts& facts, const Conditions& 
                            {conditions.policy == CachePolicy::kNone ? 0 : fraction});
 }
 
-double hits_wanted(double wanted, double disk_samples_per_s, double memory_samples_per_s) {
-  if (!(disk_samples_per_s > 0) || wanted <= disk_samples_per_s) return 0;
-  const double disk = 1 / disk_samples_per_s;
-  const double memory = memory_samples_per_s > 0 ? 1 / memory_samples_per_s : 0;
-  if (disk <= memory) return 1;
-  return std::clamp((disk - 1 / wanted) / (disk - memory), 0.0, 1.0);
-}
-
-double fraction_for_hits(CachePolicy policy, double hits) {
-  if (hits <= 0) return 0;
-  if (policy == CachePolicy::kMinio) return std::min(1.0, hits);
-  if (hits >= 1) return 1;
-  double low = 0;
-  double high = 1;
-  constexpr double kEnough = 1e-3;  // the simulated curves are no finer
-  while (high - low > kEnough) {
-    const double middle = (low + high) / 2;
-    (hit_ratio(policy, middle) < hits ? low : high) = middle;
-  }
-  return high;
-}
-
 int cores_to_hide_prep(const PipelineFacts& facts, const Conditions& conditions) {
   Conditions unlimited = conditions;
   unlimited.cores = kInfinite;
   const double rest = predict(facts, unlimited).samples_per_s;
   // A rate that is an exact multiple must not ask for one core more by rounding.
   return std::max(1, static_cast<int>(std::ceil(rest * facts.prep_cpu_s - 1e-9)));
+}
+
+double cache_to_hide_fetch(const PipelineFacts& facts, const Conditions& conditions) {
+  Conditions then = conditions;
+  then.disk_bytes_per_s = 0;
+  constexpr double kAsGood = 0.99;
+  const double wanted = kAsGood * predict(facts, then).samples_per_s;
+  then.disk_bytes_per_s = conditions.disk_bytes_per_s;
+  const auto is_enough = [&](double bytes) {
+    then.cache_bytes = bytes;
+    return predict(facts, then).samples_per_s >= wanted;
+  };
+  if (is_enough(0)) return 0;
+  double low = 0;
+  double high = facts.dataset_bytes;
+  const double enough = 1e-3 * facts.dataset_bytes;  // the simulated curves are no finer
+  while (high - low > enough) {
+    const double middle = (low + high) / 2;
+    (is_enough(middle) ? high : low) = middle;
+  }
+  return high;
 }
 
 Elasticities elasticities(const PipelineFacts& facts, const Conditions& conditions) {

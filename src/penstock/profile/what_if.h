@@ -15,7 +15,6 @@
 #include <string>
 #include <vector>
 
-#include "penstock/core/result.h"
 #include "penstock/profile/hit_curves.h"
 #include "penstock/profile/overlap.h"
 #include "penstock/profile/stalls.h"
@@ -62,14 +61,11 @@ Prediction predict_as_ds_analyzer(const PipelineFacts& facts, const Conditions& 
 double fetch_rate(double hits, double sample_bytes, double memory_bytes_per_s,
                   double disk_bytes_per_s);
 
-// The smallest share of hits at which the fetch keeps up with `wanted` samples/s:
-// (1/S - 1/M)/(1/S - 1/C), in [0, 1].
-double hits_wanted(double wanted, double disk_samples_per_s, double memory_samples_per_s);
-// The smallest fraction of the data set that must fit for that share of hits.
-double fraction_for_hits(CachePolicy policy, double hits);
-
 // The cores that prepare as fast as the rest trains.
 int cores_to_hide_prep(const PipelineFacts& facts, const Conditions& conditions);
+// The least cache with which the disk costs no more than 1 % of the rate. Bytes, at
+// most the data set's.
+double cache_to_hide_fetch(const PipelineFacts& facts, const Conditions& conditions);
 
 // What to buy next: samples/s gained by one more of each.
 struct Elasticities {
@@ -79,29 +75,5 @@ struct Elasticities {
   double per_link_gbit_per_s = 0;
 };
 Elasticities elasticities(const PipelineFacts& facts, const Conditions& conditions);
-
-// A prediction held against the real loader, which a cache and a limit of its reads throttle.
-struct ValidationCase {
-  CachePolicy policy = CachePolicy::kMinio;
-  double fraction = 0;          // of the data set that the cache holds
-  double disk_bytes_per_s = 0;  // limit
-  double predicted = 0;         // samples/s in steady epochs
-  double as_ds_analyzer = 0;
-  double measured = 0;
-};
-
-struct ValidationOptions {
-  std::string data;
-  CachePolicy policy = CachePolicy::kLru;  // or kMinio: those that the loader has
-  std::vector<double> fractions = {0.2, 0.35, 0.5, 0.65, 0.8};
-  std::vector<double> disk_shares = {0.1, 0.2, 0.4};  // of what the loader alone reads
-  int workers = 2;
-  std::int64_t batch = 16;
-  std::uint64_t seed = 0;
-  bool progress = false;
-};
-
-// The loader alone in every combination; one epoch is counted after two that fill the cache.
-Result<std::vector<ValidationCase>> validate_caches(const ValidationOptions& options);
 
 }  // namespace penstock::profile

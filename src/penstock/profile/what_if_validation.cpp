@@ -1,3 +1,5 @@
+#include "penstock/profile/what_if_validation.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -5,26 +7,47 @@
 
 #include "penstock/core/interrupt.h"
 #include "penstock/profile/internal/setting.h"
-#include "penstock/profile/what_if.h"
 
 namespace penstock::profile {
+namespace {
+
+Result<internal::FolderContent> content_of(const ValidationOptions& options) {
+  internal::FolderContent content{options.dataset_samples, options.dataset_bytes};
+  if (content.files == 0) {
+    PENSTOCK_TRY(content, internal::measure_folder(options.data));
+  }
+  if (content.files < 10 * options.batch) {
+    return core::input_error(options.data, fmt::format("{} images are too few", content.files),
+                             "make more: penstock load synth DIR --images 400");
+  }
+  return content;
+}
+
+// A job that takes what the loader gives at once.
+TrainProfile loader_job(const ValidationOptions& options) {
+  TrainProfile profile;
+  profile.options.emulate = EmulatedProfile{"loader", options.batch, Seconds(0), 0, 0, 0};
+  profile.options.data = options.data;
+  profile.options.batch = options.batch;
+  profile.options.seed = options.seed;
+  profile.options.loader_program = options.loader_program;
+  profile.options.loader.workers = options.workers;
+  return profile;
+}
+
+std::string counted(int number, const char* what) {
+  return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
+}
+
+}  // namespace
 
 Result<std::vector<ValidationCase>> validate_caches(const ValidationOptions& options) {
   if (options.policy != CachePolicy::kLru && options.policy != CachePolicy::kMinio) {
     return core::input_error("--validate", "only the loader's own caches can be sized",
                              "use --cache lru or --cache minio");
   }
-  PENSTOCK_TRY(const internal::FolderContent content, internal::measure_folder(options.data));
-  if (content.files < 10 * options.batch) {
-    return core::input_error(options.data, fmt::format("{} images are too few", content.files),
-                             "make more: penstock load synth DIR --images 400");
-  }
-  TrainProfile profile;
-  profile.options.emulate = EmulatedProfile{"loader", options.batch, Seconds(0), 0, 0, 0};
-  profile.options.data = options.data;
-  profile.options.batch = options.batch;
-  profile.options.seed = options.seed;
-  profile.options.loader.workers = options.workers;
+  PENSTOCK_TRY(const internal::FolderContent content, content_of(options));
+  TrainProfile profile = loader_job(options);
   profile.options.loader.size = 64;  // the cache is what is asked about, not the decoder
   const std::int64_t epoch = content.files / options.batch;
   profile.options.warmup = 2 * epoch;
@@ -63,6 +86,41 @@ Result<std::vector<ValidationCase>> validate_caches(const ValidationOptions& opt
       }
       PENSTOCK_TRY(one.measured, setting->loader_rate(false));
       cases.push_back(one);
+    }
+  }
+  return cases;
+}
+
+Result<std::vector<ThrottledCase>> validate_workers(const ValidationOptions& options) {
+  PENSTOCK_TRY(const internal::FolderContent content, content_of(options));
+  TrainProfile profile = loader_job(options);
+  profile.options.steps = profile.options.warmup = content.files / options.batch;
+  PENSTOCK_TRY(const std::unique_ptr<internal::Setting> setting,
+               internal::Setting::prepare(profile));
+  LoaderOptions& loader = profile.options.loader;
+  const auto measure = [&](int workers, int cores) {
+    loader.workers = workers;
+    loader.cores = cores;
+    return setting->loader_rate(false);
+  };
+  PENSTOCK_TRY(const double one, measure(1, 1));
+  PipelineFacts facts;
+  facts.batch = static_cast<double>(options.batch);
+  facts.step_s = facts.batch / (one * 1e6);  // an accelerator that never binds
+  facts.prep_cpu_s = 1 / one;
+  facts.sample_bytes = content.bytes / static_cast<double>(content.files);
+  std::vector<ThrottledCase> cases;
+  for (int cores = 1; cores <= profile.cores; cores *= 2) {
+    for (int workers = 1; workers <= 2 * cores; workers *= 2) {
+      if (core::interrupted()) return core::negative("--validate", "interrupted");
+      ThrottledCase now{fmt::format("{} on {}", counted(workers, "worker"), counted(cores, "core")),
+                        0, 0};
+      if (options.progress) fmt::print(stderr, "    {}\n", now.conditions);
+      Conditions conditions;
+      conditions.cores = std::min(workers, cores);
+      now.predicted = predict(facts, conditions).samples_per_s;
+      PENSTOCK_TRY(now.measured, measure(workers, cores));
+      cases.push_back(std::move(now));
     }
   }
   return cases;

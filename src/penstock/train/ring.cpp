@@ -65,7 +65,7 @@ class Ring final : public Collective {
 
   std::int64_t start_sum(float* data, std::size_t count) override {
     const std::lock_guard lock(mutex_);
-    sums_.push_back({data, count, ++started_});
+    sums_.push_back({data, count, ++started_, core::now_ns()});
     changed_.notify_all();
     return started_;
   }
@@ -88,6 +88,7 @@ class Ring final : public Collective {
     float* data = nullptr;
     std::size_t count = 0;
     std::int64_t ticket = 0;
+    std::int64_t asked_ns = 0;
   };
 
   std::optional<Sum> next_sum() {
@@ -120,13 +121,16 @@ class Ring final : public Collective {
   }
 
   Status all_reduce(const Sum& sum) {
-    std::int64_t ready_ns = core::now_ns();
+    // On the link's clock: a sum that waited begins when the one before it was through there, not
+    // when this thread got a processor again.
+    std::int64_t ready_ns = std::max(sum.asked_ns, link_free_ns_);
     for (int step = 0; step < world_ - 1; ++step) {
       PENSTOCK_TRY_STATUS(exchange(sum, rank_ - step, true, &ready_ns));
     }
     for (int step = 0; step < world_ - 1; ++step) {
       PENSTOCK_TRY_STATUS(exchange(sum, rank_ + 1 - step, false, &ready_ns));
     }
+    link_free_ns_ = ready_ns;
     return {};
   }
 
@@ -149,6 +153,7 @@ class Ring final : public Collective {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Sum> sums_;
+  std::int64_t link_free_ns_ = 0;  // the thread's
   std::int64_t started_ = 0;
   std::int64_t finished_ = 0;
   std::optional<Error> error_;

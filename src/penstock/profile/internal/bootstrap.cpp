@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "penstock/core/statistics.h"
+
 namespace penstock::profile::internal {
 
 double mean_of(const std::vector<double>& values) {
@@ -33,15 +35,8 @@ double student_t(int degrees, core::RandomStream& random) {
 }
 
 Interval central_interval(double value, std::vector<double> replicates, double confidence) {
-  std::sort(replicates.begin(), replicates.end());
-  const auto at = [&](double quantile) {
-    const double place = quantile * static_cast<double>(replicates.size() - 1);
-    const auto below = static_cast<std::size_t>(place);
-    const std::size_t above = std::min(below + 1, replicates.size() - 1);
-    const double weight = place - static_cast<double>(below);
-    return replicates[below] * (1 - weight) + replicates[above] * weight;
-  };
-  return {value, at((1 - confidence) / 2), at((1 + confidence) / 2)};
+  return {value, core::quantile(replicates, (1 - confidence) / 2),
+          core::quantile(replicates, (1 + confidence) / 2)};
 }
 
 Interval mean_difference(const std::vector<std::vector<double>>& later,

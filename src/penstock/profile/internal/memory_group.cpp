@@ -1,13 +1,18 @@
 #include "penstock/profile/internal/memory_group.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace penstock::profile::internal {
@@ -49,6 +54,26 @@ Controller find_controller() {
   return found;
 }
 
+constexpr std::string_view kPrefix = "penstock-";
+
+// Groups whose makers, by the number in their name, no longer exist. A group that still holds a
+// process cannot be removed, and stays.
+void remove_leftovers(const std::string& parent) {
+  std::error_code error;
+  std::filesystem::directory_iterator at(parent, error);
+  for (const std::filesystem::directory_iterator end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    if (!name.starts_with(kPrefix)) continue;
+    const char* const first = name.data() + kPrefix.size();
+    const char* const last = name.data() + name.size();
+    pid_t maker = 0;
+    const auto [rest, failure] = std::from_chars(first, last, maker);
+    if (failure != std::errc() || rest == last || *rest != '-' || maker <= 0) continue;
+    if (::kill(maker, 0) == 0 || errno != ESRCH) continue;
+    ::rmdir(at->path().c_str());
+  }
+}
+
 bool write_text(const std::string& path, const std::string& text) {
   std::ofstream file(path);
   file << text << std::flush;
@@ -64,9 +89,10 @@ Result<MemoryGroup> MemoryGroup::create(std::int64_t limit_bytes) {
                                "no memory controller is mounted, of version 1 or 2",
                                "the page cache is then only simulated");
   }
+  remove_leftovers(controller.folder);
   static int number = 0;
   const std::string folder =
-      fmt::format("{}/penstock-{}-{}", controller.folder, getpid(), ++number);
+      fmt::format("{}/{}{}-{}", controller.folder, kPrefix, getpid(), ++number);
   if (::mkdir(folder.c_str(), 0755) != 0) {
     return core::missing_error(folder, std::strerror(errno), "needs root");
   }

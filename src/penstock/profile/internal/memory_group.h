@@ -1,4 +1,5 @@
-// A control group that limits the memory of the processes in it.
+// A control group that limits the memory of the processes in it. Its name carries our process
+// number; what killed processes have left goes when the next one is made.
 #pragma once
 
 #include <cstdint>

@@ -73,21 +73,19 @@ TEST(WhatIfTest, PrepBindsWhereAnEpochHitsAndTheDiskWhereItMisses) {
 }
 
 TEST(WhatIfTest, TheSmallestCacheThatHidesTheDiskDoesJustThat) {
-  // S = 250, M = 1000, C = 10 000 samples/s.
-  const double hits = hits_wanted(1000, 250, 10000);
-  EXPECT_NEAR(hits, (1.0 / 250 - 1.0 / 1000) / (1.0 / 250 - 1.0 / 10000), 1e-12);
-  EXPECT_NEAR(fetch_rate(hits, 1, 10000, 250), 1000, 1e-9);
-  EXPECT_DOUBLE_EQ(hits_wanted(200, 250, 10000), 0);
-  EXPECT_DOUBLE_EQ(hits_wanted(20000, 250, 10000), 1);
-}
-
-TEST(WhatIfTest, FractionsAndHitsAreInverseOnEveryCurve) {
-  for (const CachePolicy policy :
-       {CachePolicy::kMinio, CachePolicy::kLru, CachePolicy::kPageCache}) {
-    for (const double hits : {0.1, 0.4, 0.8}) {
-      EXPECT_NEAR(hit_ratio(policy, fraction_for_hits(policy, hits)), hits, 0.01);
-    }
+  // Four cores prepare 400/s, the disk gives 250/s: MinIO misses at most 250/400, and 1 % more.
+  const Conditions minio = conditions(4, 25e6, 0, CachePolicy::kMinio);
+  EXPECT_NEAR(cache_to_hide_fetch(facts(), minio) / 1e9, 1 - 250 / (0.99 * 400), 1e-3);
+  for (const CachePolicy policy : {CachePolicy::kMinio, CachePolicy::kLru}) {
+    Conditions with = conditions(4, 25e6, 0, policy);
+    const double bytes = cache_to_hide_fetch(facts(), with);
+    with.cache_bytes = bytes;
+    EXPECT_GE(predict(facts(), with).samples_per_s, 0.99 * 400);
+    with.cache_bytes = bytes - 2e-3 * facts().dataset_bytes;
+    EXPECT_LT(predict(facts(), with).samples_per_s, 0.99 * 400);
   }
+  EXPECT_DOUBLE_EQ(cache_to_hide_fetch(facts(), conditions(4, 50e6, 0, CachePolicy::kNone)), 0);
+  EXPECT_DOUBLE_EQ(cache_to_hide_fetch(facts(), conditions(4, 25e6, 0, CachePolicy::kNone)), 1e9);
 }
 
 TEST(WhatIfTest, CoresToHidePrepAreTheCeilingOfTheRatio) {
