@@ -94,6 +94,7 @@ void Scheduler::State::make_pending(JobRef ref, std::int64_t sequence) {
   it.rack_at = it.network_at = kNever;
   it.allowed = it.best;
   if (!by_count) {
+    ask_timers(it);
     const Patience wait = patience(it);
     if (wait.until_network.ns <= 0) {
       it.allowed = Tier::kNetwork;
@@ -248,6 +249,7 @@ const std::vector<Decision>& Scheduler::decide(Time now) {
   PENSTOCK_CHECK(now >= s.now);
   s.now = now;
   s.decisions.clear();
+  s.min_run_end = kNever;
   s.demote();
   s.end_patience();
   if (s.pending > 0) {

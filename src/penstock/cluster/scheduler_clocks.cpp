@@ -16,6 +16,12 @@ Patience Scheduler::State::patience(SchedulerJob& job) const {
                               .skew = job.request.skew});
 }
 
+void Scheduler::State::ask_timers(SchedulerJob& job) {
+  if (policy.rule.tuning == Tuning::kNone) return;
+  job.timers[0] = tuner.timer(Tier::kNode, job.request.accelerators, now);
+  job.timers[1] = tuner.timer(Tier::kRack, job.request.accelerators, now);
+}
+
 PendingList& Scheduler::State::list_of(SchedulerQueue& queue, std::int32_t accelerators,
                                        Tier allowed) {
   const auto at = std::lower_bound(queue.lists.begin(), queue.lists.end(), accelerators,
@@ -59,10 +65,7 @@ void Scheduler::State::offer(PendingList& list) {
     if (it.pending_version != entry.version || it.running) continue;
     it.offered = true;
     it.first_offer = now;
-    if (policy.rule.tuning != Tuning::kNone) {
-      it.timers[0] = tuner.timer(Tier::kNode, it.request.accelerators, now);
-      it.timers[1] = tuner.timer(Tier::kRack, it.request.accelerators, now);
-    }
+    ask_timers(it);
     const Patience wait = patience(it);
     const auto end = [&](Time span) { return span >= kNever - now ? kNever : now + span; };
     it.rack_at = it.best == Tier::kNode ? end(wait.until_rack) : now;

@@ -347,7 +347,7 @@ class Replay {
   std::vector<TimerPoint> timers_;
   std::vector<std::int32_t> crossed_;
   std::unordered_map<std::uint64_t, int> classes_;
-  std::array<std::int64_t, 4> speed_sources_{};
+  std::array<std::int64_t, kSpeedSources> speed_sources_{};
   Metrics metrics_;
   Time begin_, now_, last_end_;
   Time next_decision_ = kNever;

@@ -92,7 +92,7 @@ struct SimulationResult {
   std::vector<Episode> episodes;     // by start
   std::vector<TimerPoint> timers;
   Metrics metrics;
-  std::array<std::int64_t, 4> speed_sources{};  // starts by SpeedSource
+  std::array<std::int64_t, kSpeedSources> speed_sources{};  // starts by SpeedSource
   ledger::Ledger ledger;
 };
 

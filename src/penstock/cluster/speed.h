@@ -43,6 +43,7 @@ enum class SpeedSource : std::uint8_t {
   kModelled,
   kClass,
 };
+inline constexpr int kSpeedSources = 6;
 std::string_view speed_source_name(SpeedSource source);
 
 struct Speed {

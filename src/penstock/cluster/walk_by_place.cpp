@@ -16,7 +16,6 @@ constexpr double kWorthSpreading = 0.95;
 }  // namespace
 
 void Scheduler::State::walk_by_place() {
-  min_run_end = kNever;
   hold_back();
   for (std::size_t level = 0; level < queues.size(); ++level) {
     SchedulerQueue& queue = queues[level];

@@ -134,6 +134,7 @@ struct Scheduler::State {
 
   // scheduler_clocks.cpp: delay clocks, queue limits
   Patience patience(SchedulerJob& job) const;
+  void ask_timers(SchedulerJob& job);
   void push_list(JobRef ref, std::int64_t sequence);
   void leave_list(SchedulerJob& job);
   PendingList& list_of(SchedulerQueue& queue, std::int32_t accelerators, Tier allowed);
