@@ -94,7 +94,9 @@ Result<std::vector<ValidationCase>> validate_caches(const ValidationOptions& opt
 Result<std::vector<ThrottledCase>> validate_workers(const ValidationOptions& options) {
   PENSTOCK_TRY(const internal::FolderContent content, content_of(options));
   TrainProfile profile = loader_job(options);
-  profile.options.steps = profile.options.warmup = content.files / options.batch;
+  constexpr std::int64_t kEpochs = 4;  // against moments in which others use the cores
+  profile.options.warmup = content.files / options.batch;
+  profile.options.steps = kEpochs * profile.options.warmup;
   PENSTOCK_TRY(const std::unique_ptr<internal::Setting> setting,
                internal::Setting::prepare(profile));
   LoaderOptions& loader = profile.options.loader;

@@ -53,8 +53,9 @@ struct ThrottledCase {
   double measured = 0;
 };
 
-// The loader alone with fewer and more workers than cores, on fewer cores, from what one worker
-// does; an epoch each, after one that warms the page cache. Of `options` neither caches nor disks.
+// The loader alone with fewer and more workers than cores, on all cores and on fewer, from what one
+// worker does; four epochs each, after one that warms the page cache. Of `options` neither caches
+// nor disks.
 Result<std::vector<ThrottledCase>> validate_workers(const ValidationOptions& options);
 
 struct LinkValidationOptions {

@@ -9,7 +9,6 @@
 #include "penstock/core/check.h"
 #include "penstock/core/file.h"
 #include "penstock/core/json.h"
-#include "penstock/model/graph.h"
 
 namespace penstock::profile::internal {
 namespace {
@@ -23,22 +22,6 @@ constexpr const char* kMemoryFolder = "/dev/shm";
 
 bool needs_data(RunKind kind) { return kind == RunKind::kWarm || kind == RunKind::kCold; }
 
-// Gradients in the order in which the forward pass first uses their weights.
-std::vector<std::int64_t> gradients_of(const model::Graph& graph) {
-  std::vector<std::int64_t> bytes;
-  std::vector<bool> seen(graph.tensors.size(), false);
-  for (const model::Operator& op : graph.operators) {
-    for (const int input : op.inputs) {
-      if (input < 0) continue;
-      const auto at = static_cast<std::size_t>(input);
-      if (seen[at] || graph.tensors[at].kind != model::TensorKind::kParameter) continue;
-      seen[at] = true;
-      bytes.push_back(4 * model::elements(graph.tensors[at].shape));
-    }
-  }
-  return bytes;
-}
-
 // "train" of "python3 train.py DATA": the script, else the program.
 std::string name_of_program(const std::vector<std::string>& command) {
   const auto script = std::find_if(command.begin(), command.end(),
@@ -48,6 +31,30 @@ std::string name_of_program(const std::vector<std::string>& command) {
 }
 
 }  // namespace
+
+std::vector<std::int64_t> gradients_of(const model::Graph& graph) {
+  std::vector<std::int64_t> bytes;
+  std::vector<bool> seen(graph.tensors.size(), false);
+  for (const model::Operator& op : graph.operators) {
+    std::int64_t left = op.parameters;
+    std::vector<std::int64_t> own;
+    for (const int input : op.inputs) {
+      if (input < 0) continue;
+      const auto at = static_cast<std::size_t>(input);
+      if (graph.tensors[at].kind != model::TensorKind::kParameter) continue;
+      const std::int64_t elements = model::elements(graph.tensors[at].shape);
+      left -= elements;
+      if (seen[at]) continue;
+      seen[at] = true;
+      own.push_back(4 * elements);
+    }
+    // The scale of a batch norm that the export folded into a convolution: trained, and not in the
+    // file. It is as long as the bias, and comes before it.
+    if (op.type == "Conv" && own.size() == 2 && 4 * left == own.back()) own.push_back(own.back());
+    bytes.insert(bytes.end(), own.begin(), own.end());
+  }
+  return bytes;
+}
 
 Result<std::unique_ptr<Setting>> Setting::prepare(TrainProfile& profile) {
   const TrainProfileOptions& options = profile.options;

@@ -10,6 +10,7 @@
 
 #include "penstock/core/private_folder.h"
 #include "penstock/core/result.h"
+#include "penstock/model/graph.h"
 #include "penstock/profile/train_profile.h"
 #include "penstock/train/launch.h"
 #include "penstock/train/network.h"
@@ -69,6 +70,10 @@ class Setting {
   std::vector<std::int64_t> gradient_bytes_;
   int runs_ = 0;
 };
+
+// Bytes of each gradient of the network as it is trained, in the order in which the forward pass
+// first uses the weights.
+std::vector<std::int64_t> gradients_of(const model::Graph& graph);
 
 // The cores that this process may use.
 std::vector<int> allowed_processors();
