@@ -1,4 +1,4 @@
-# cmake -DUI=FOLDER -DMODULES=LIST -DD3=FILE -DOUT=FILE -P inline_page.cmake
+# cmake -DUI=FOLDER -DROOM=NAME -DMODULES=LIST -DSTYLES=LIST -DD3=FILE -DOUT=FILE -P inline_page.cmake
 #
 # Writes the report page as a C++ string. The modules go into one scope in the order given, without
 # their import lines and export words; what that cannot do is refused here, not in the browser.
@@ -42,7 +42,11 @@ foreach(module ${MODULES})
   string(APPEND script "${text}")
 endforeach()
 file(READ ${D3} d3)
-file(READ ${UI}/report.css style)
+set(style "")
+foreach(name ${STYLES})
+  file(READ ${UI}/${name} text)
+  string(APPEND style "${text}")
+endforeach()
 foreach(part d3 style script)
   string(TOLOWER "${${part}}" lower)
   if(lower MATCHES "</(script|style)")
@@ -65,16 +69,16 @@ string(REPLACE "@script@" "${script}" page "${page}")
 string(REPLACE "@d3@" "${d3}" page "${page}")
 
 file(WRITE ${OUT} "// Made by cmake/inline_page.cmake from ui/ and D3.
-#include \"penstock/plan/internal/page.h\"
+#include \"penstock/${ROOM}/internal/page.h\"
 
 #pragma GCC diagnostic ignored \"-Woverlength-strings\"
 
-namespace penstock::plan::internal {
+namespace penstock::${ROOM}::internal {
 
 std::string_view report_page() {
   static constexpr char kPage[] = R\"page(${page})page\";
   return std::string_view(kPage, sizeof kPage - 1);
 }
 
-}  // namespace penstock::plan::internal
+}  // namespace penstock::${ROOM}::internal
 ")

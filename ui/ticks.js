@@ -14,13 +14,23 @@ export function timeTicks(most, wanted) {
   return step ? d3.range(0, most * (1 + 1e-9), step) : d3.ticks(0, most, wanted);
 }
 
+/** Of `ticks`, in order, those that stand at least `gap` pixels apart. */
+export function spacedTicks(ticks, scale, gap) {
+  let last = -Infinity;
+  return ticks.filter((tick) => {
+    if (scale(tick) - last < gap) return false;
+    last = scale(tick);
+    return true;
+  });
+}
+
 function within([least, most], values) {
   return values.filter((value) => value >= least && value <= most);
 }
 
 /** Round times of a logarithmic scale. */
 export function logTimeTicks(domain) {
-  return domain[0] < 1 ? within(domain, decimals([1])) : within(domain, kTimes);
+  return within(domain, [...decimals([1]).filter((time) => time < 1), ...kTimes]);
 }
 
 /** 1, 2, 5, 10, ... of a logarithmic scale. */

@@ -21,14 +21,15 @@ function place(x, y) {
   box.style("left", `${Math.max(8, left)}px`).style("top", `${Math.max(8, top)}px`);
 }
 
-function show(content, x, y) {
+/** `content` as tipped() describes it, at a place in the window. */
+export function showTip(content, x, y) {
   box ??= d3.select(document.body).append("div").attr("id", "tip").attr("role", "tooltip");
   fill(content);
   box.classed("shown", true);
   place(x, y);
 }
 
-function hide() {
+export function hideTip() {
   box?.classed("shown", false);
 }
 
@@ -41,12 +42,12 @@ export function tipped(marks, describe) {
             .filter(Boolean).join(", ");
       })
       .on("pointerenter.tip pointermove.tip",
-          (datum) => show(describe(datum), d3.event.clientX, d3.event.clientY))
-      .on("pointerleave.tip blur.tip", hide)
-      .on("keydown.tip", () => d3.event.key === "Escape" && hide())
+          (datum) => showTip(describe(datum), d3.event.clientX, d3.event.clientY))
+      .on("pointerleave.tip blur.tip", hideTip)
+      .on("keydown.tip", () => d3.event.key === "Escape" && hideTip())
       .on("focus.tip", function(datum) {
         if (!this.matches(":focus-visible")) return;
         const edge = this.getBoundingClientRect();
-        show(describe(datum), edge.left + edge.width / 2, edge.bottom - 12);
+        showTip(describe(datum), edge.left + edge.width / 2, edge.bottom - 12);
       });
 }

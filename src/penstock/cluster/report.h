@@ -22,9 +22,14 @@ ledger::Ledger timeline(const trace::JobTrace& trace, const Topology& cluster,
                         const SimulationResult& result);
 
 // One HTML page: accelerators over time, utilisation, the law of completion times, the delay
-// timers. Needs keep_episodes and keep_timers.
+// timers. `document` is the run as the command line prints it. Needs keep_episodes and keep_timers.
 Status write_report(const core::Json& document, const trace::JobTrace& trace,
                     const Topology& cluster, const SimulationResult& result,
                     const std::string& path);
+// The same in two steps: what the page shows, "penstock-cluster-report/1" (ui/README.md lists it),
+// and the page. A long trace is thinned to what can be seen, and says so.
+core::Json report_json(const core::Json& document, const trace::JobTrace& trace,
+                       const Topology& cluster, const SimulationResult& result);
+std::string report_html(const core::Json& report);
 
 }  // namespace penstock::cluster

@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "penstock/core/check.h"
 #include "penstock/core/file.h"
 #include "penstock/core/json.h"
+#include "penstock/core/page.h"
 #include "penstock/plan/internal/page.h"
 
 namespace penstock::plan {
@@ -106,43 +106,6 @@ std::vector<Error> check_ledger(const Json& ledger) {
   return errors;
 }
 
-std::string escape_html(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
-// JSON for a script element. A "<" stands only inside strings, and as an escape it can begin
-// neither
-// "</script" nor "<!--", which end or change the element (HTML standard, 4.12.1.3).
-std::string embed(const Json& document) {
-  const std::string text = document.dump(-1, ' ', false, Json::error_handler_t::replace);
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    if (c == '<') {
-      out += "\\u003c";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 Result<std::string> report_html(const Json& document) {
@@ -162,18 +125,7 @@ Result<std::string> report_html(const Json& document) {
   const auto title = document.find("title");
   const std::string name =
       title != document.end() && title->is_string() ? title->get<std::string>() : "Penstock";
-  const std::string_view page = internal::report_page();
-  const std::size_t head = page.find(internal::kTitlePlace);
-  const std::size_t body = page.find(internal::kDocumentPlace);
-  PENSTOCK_CHECK(head < body);
-  PENSTOCK_CHECK(body < page.size());
-  std::string html(page.substr(0, head));
-  html += escape_html(name);
-  const std::size_t after_title = head + internal::kTitlePlace.size();
-  html += page.substr(after_title, body - after_title);
-  html += embed(document);
-  html += page.substr(body + internal::kDocumentPlace.size());
-  return html;
+  return core::fill_page(internal::report_page(), name, document);
 }
 
 Status write_report(const Json& document, const std::string& path) {
