@@ -62,11 +62,13 @@ Run::~Run() { end_all(); }
 Result<RunRecord> Run::to_end() {
   PENSTOCK_TRY_STATUS(start());
   watch();
+  // Before it says how it takes our ending of it.
+  const std::string words = words_of_srun();
   end_all();
   if (record_.interrupted) return std::move(record_);
   if (finding_) {
     Error error = std::move(finding_->error);
-    if (finding_->nearness == Nearness::kGone) error.message += words_of_srun();
+    if (finding_->nearness == Nearness::kGone) error.message += words;
     if (finding_->nearness >= Nearness::kOwnError) {
       for (const Process& process : processes_) {
         const int code = WIFEXITED(process.status) ? WEXITSTATUS(process.status) : 0;
@@ -318,7 +320,10 @@ void Run::check_gone(int rank) {
   if (!launch_.slurm || rank == kNoRank) return;
   const RankState& state = states_[static_cast<std::size_t>(rank)];
   if (state.done || state.complained) return;
-  find(Nearness::kGone, rank, core::negative(rank_name(rank), "has gone without a word").value());
+  find(Nearness::kGone, rank,
+       core::negative(rank_name(rank), "has gone without a word",
+                      "see whether its node is up (sinfo -N) and had memory enough (dmesg there)")
+           .value());
 }
 
 // What Slurm says of the end of a step: "node2: task 1: Killed".

@@ -47,6 +47,8 @@ Status run_job(const Job& job, const WorkerProgram& program, Reporter& reporter)
   std::optional<BatchReader> reader;
   if (!job.channel.empty()) {
     PENSTOCK_TRY(reader, BatchReader::open(job.channel, kLoaderPatience));
+    // Both sides have it now. Without its name no kill leaves it in memory.
+    (void)std::remove(job.channel.c_str());
   }
   const StepParts parts{.trainer = trainer.get(),
                         .collective = collective.get(),
