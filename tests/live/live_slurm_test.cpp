@@ -126,7 +126,7 @@ TEST_F(SlowLiveTest, APreemptedJobSavesItselfAndGoesOnFromThere) {
   EXPECT_THAT(bed_->left_behind(), IsEmpty());
 }
 
-// 60 jobs of a real trace, ten times as fast.
+// 60 jobs of a real trace, five times as fast.
 class Replay {
  public:
   static Result<Replay> load() {
@@ -147,7 +147,7 @@ class Replay {
     }
     return replay;
   }
-  static constexpr double kFaster = 10;
+  static constexpr double kFaster = 5;
   trace::JobTrace trace;
 };
 
@@ -181,40 +181,37 @@ std::vector<Timing> simulated(const Replay& replay, const std::string& order, do
   return timings;
 }
 
-class SlowLongReplayTest : public SlowLiveTest, public testing::WithParamInterface<std::string> {
- protected:
-  // From a decision to the first step, over jobs that find the bed empty.
-  double measured_start_cost() {
-    constexpr double kWork = 6;
-    for (const int accelerators : {1, 2, 1, 4, 8}) submit(accelerators, kWork);
-    Process run = bed_->run(options("fifo"));
-    EXPECT_EQ(run.wait(), 0) << bed_->log();
-    std::vector<double> costs;
-    for (const Json& job : bed_->document()["ended"]) {
-      costs.push_back(job["end_s"].get<double>() - job["submit_s"].get<double>() - kWork);
-    }
-    std::sort(costs.begin(), costs.end());
-    return costs.empty() ? 0 : std::max(0.0, costs[costs.size() / 2]);
+class SlowLongReplayTest : public SlowLiveTest, public testing::WithParamInterface<std::string> {};
+
+// From a decision to the first step and from the last to the end being seen: what jobs that can lie
+// on no more than one node, and ran once, held their accelerators for beyond their work. The
+// median, in the very run, since it depends on the machine's load.
+double measured_start_cost(const Json& ended, const Replay& replay,
+                           const std::vector<std::int64_t>& ids) {
+  std::vector<double> costs;
+  for (const Json& job : ended) {
+    const auto found = std::find(ids.begin(), ids.end(), job["id"].get<std::int64_t>());
+    if (found == ids.end() || job["starts"] != 1 || job["accelerators"] != 1) continue;
+    const trace::TrainingJob& it = replay.trace.jobs[std::size_t(found - ids.begin())];
+    costs.push_back(job["held_s"].get<double>() - double(it.duration_ns) * 1e-9);
   }
-};
+  std::sort(costs.begin(), costs.end());
+  return costs.empty() ? 0 : std::max(0.0, costs[costs.size() / 2]);
+}
 
 TEST_P(SlowLongReplayTest, SixtyJobsGoAsSimulatedThroughAKillAndARestartOfTheController) {
   auto replay = Replay::load();
   if (!replay) GTEST_SKIP() << replay.error().text();
-  const double start_cost = measured_start_cost();
-  const std::vector<Timing> expected = simulated(*replay, GetParam(), start_cost);
-
   std::vector<std::string> words = options(GetParam(), false);
   Process run = bed_->run(words);
   ASSERT_TRUE(wait_until([&] { return bed_->log().find("through") != std::string::npos; }, 20));
-  const std::size_t before = bed_->done().size();
   const std::int64_t begin = core::now_ns();
   const double begin_unix = double(core::clock_ns(CLOCK_REALTIME)) * 1e-9;
   std::vector<std::int64_t> ids;
   bool is_killed = false;
   bool is_restarted = false;
   const auto disturb = [&] {
-    const std::size_t done = bed_->done().size() - before;
+    const std::size_t done = bed_->done().size();
     if (!is_killed && done >= 20) {
       is_killed = true;
       run.signal(SIGKILL);
@@ -234,16 +231,14 @@ TEST_P(SlowLongReplayTest, SixtyJobsGoAsSimulatedThroughAKillAndARestartOfTheCon
     }
     ids.push_back(submit(job.accelerators, double(job.duration_ns) * 1e-9));
   }
-  ASSERT_TRUE(wait_until([&] { return disturb() >= ids.size(); }, 900)) << bed_->log();
+  ASSERT_TRUE(wait_until([&] { return disturb() >= ids.size(); }, 1800)) << bed_->log();
   EXPECT_TRUE(wait_until([&] { return bed_->left_behind().empty(); }, 30));
   core::wait_until_ns(core::now_ns() + 2 * kSecond);
   run.signal(SIGINT);
   EXPECT_EQ(run.wait(), 0);
   EXPECT_TRUE(is_killed && is_restarted);
 
-  std::vector<std::int64_t> done = bed_->done();
-  done.erase(done.begin(), done.begin() + std::ptrdiff_t(before));
-  EXPECT_THAT(done, UnorderedElementsAreArray(ids)) << "each once";
+  EXPECT_THAT(bed_->done(), UnorderedElementsAreArray(ids)) << "each once";
   const Json document = bed_->document();
   const double epoch = document["epoch_s"].get<double>() - begin_unix;
   std::map<std::int64_t, Timing> by_id;
@@ -257,6 +252,8 @@ TEST_P(SlowLongReplayTest, SixtyJobsGoAsSimulatedThroughAKillAndARestartOfTheCon
   }
   ASSERT_EQ(by_id.size(), ids.size()) << bed_->log();
 
+  const double start_cost = measured_start_cost(document["ended"], *replay, ids);
+  const std::vector<Timing> expected = simulated(*replay, GetParam(), start_cost);
   double live_sum = 0;
   double simulated_sum = 0;
   std::vector<double> errors;

@@ -46,6 +46,12 @@ void LiveScheduler::State::observe(const BatchView& view) {
 void LiveScheduler::State::observe_job(LiveJob& job, const BatchJob& shown) {
   switch (shown.state) {
     case BatchState::kEnded:
+      if (job.state == LiveState::kPlacing && job.starts == 0 && shown.start_s > 0) {
+        // It has come and gone between two looks.
+        job.first_start = std::clamp(time_of(shown.start_s), std::min(job.as_of, now), now);
+        ++job.starts;
+        ++counts.starts;
+      }
       end_job(job, std::clamp(time_of(shown.end_s), std::min(job.first_start, now), now),
               shown.state_name);
       break;

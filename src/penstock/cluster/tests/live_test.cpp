@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <optional>
 
@@ -353,6 +354,29 @@ TEST(LiveTest, TellsWhatHasComeOfEveryJobAndMetrics) {
   EXPECT_THAT(metrics, HasSubstr("\npenstock_cluster_jobs{state=\"running\"} 1\n"));
   EXPECT_THAT(metrics, HasSubstr("\npenstock_cluster_accelerators{state=\"free\"} 2\n"));
   EXPECT_THAT(metrics, HasSubstr("\npenstock_cluster_ended_total 1\n"));
+}
+
+TEST(LiveTest, AJobThatIsOverBetweenTwoLooksHasStartedToo) {
+  FakeBatch batch(1, 1, 4);
+  batch.add(4, 0.1);
+  World world(batch, policy_of("fifo"));
+  world.step();
+  batch.advance(5 * FakeBatch::kSecond);
+  world.step();
+  const core::Json json = world.live().to_json(batch.unix_ns());
+  ASSERT_EQ(json["ended"].size(), 1U);
+  EXPECT_EQ(json["ended"][0]["starts"], 1);
+}
+
+TEST(SlurmDoorTest, AConfigurationThatIsNotThereIsNamedAtOnce) {
+  ::setenv("SLURM_CONF", "/nowhere/slurm.conf", 1);
+  for (const SlurmDoor door : {SlurmDoor::kBest, SlurmDoor::kLibrary, SlurmDoor::kPrograms}) {
+    const auto slurm = open_slurm({.door = door});
+    ASSERT_FALSE(slurm);
+    EXPECT_EQ(slurm.error().kind, ErrorKind::kMissing);
+    EXPECT_THAT(slurm.error().text(), HasSubstr("/nowhere/slurm.conf: cannot be read"));
+  }
+  ::unsetenv("SLURM_CONF");
 }
 
 // Random jobs, kills, dying and returning nodes, absent controllers.
