@@ -125,6 +125,10 @@ Result<std::unique_ptr<Bed>> Bed::start(const BedShape& shape) {
   if (code == 3) return core::missing_error("Slurm", text_of(bed->folder() + "/up"));
   if (code != 0) return core::negative("Slurm", text_of(bed->folder() + "/up"));
   ::setenv("SLURM_CONF", (bed->bed_ + "/slurm.conf").c_str(), 1);
+  // By default Slurm waits up to 3 s for further jobs before it looks at a released one.
+  std::ofstream(bed->bed_ + "/slurm.conf", std::ios::app)
+      << "SchedulerParameters=batch_sched_delay=0,sched_min_interval=0\n";
+  Process({"scontrol", "reconfigure"}, bed->folder() + "/reconfigure").wait();
   PENSTOCK_TRY(bed->slurm_, cluster::open_slurm({}));
   PENSTOCK_TRY_STATUS(core::write_file(
       bed->folder() + "/cluster.toml",
