@@ -34,7 +34,9 @@ function tilesOf(run, report) {
     {name: "Fairness", value: run.mean_fairness.toFixed(2),
      note: `worst ${run.worst_fairness.toFixed(2)}; 1 is an even share`},
   ];
-  if (run.cost_usd > 0) tiles.push({name: "Cost", value: dollars(run.cost_usd), note: "of the cluster"});
+  if (run.cost_usd > 0) {
+    tiles.push({name: "Cost", value: dollars(run.cost_usd), note: "of the cluster"});
+  }
   return tiles;
 }
 
@@ -45,13 +47,15 @@ export function drawClusterHeadline(page, report) {
   head.append("p").attr("class", "overline").text("Penstock cluster · simulated");
   const plural = (n, what) => `${whole(n)} ${what}${n === 1 ? "" : "s"}`;
   head.append("h1").text(`${plural(run.jobs, "job")} on ${report.cluster.name}`);
-  const accelerators = d3.sum(report.cluster.nodes, (node) => node.accelerators);
+  const {nodes, racks} = report.cluster;
+  const accelerators = d3.sum(nodes, (node) => node.accelerators);
+  const factor = spec.contention === "factor" ? ` ${spec.congestion}` : "";
   const facts = [
     plural(accelerators, "accelerator"),
-    `${plural(report.cluster.nodes.length, "node")} in ${plural(report.cluster.racks.length, "rack")}`,
+    `${plural(nodes.length, "node")} in ${plural(racks.length, "rack")}`,
     report.cluster.accelerator, spec.seed !== undefined && `seed ${spec.seed}`,
     spec.contention && (spec.contention === "none" ? "no contention"
-        : `${spec.contention} contention${spec.contention === "factor" ? ` ${spec.congestion}` : ""}`),
+        : `${spec.contention} contention${factor}`),
   ].filter(Boolean);
   head.append("ul").attr("class", "facts").selectAll("li").data(facts).enter().append("li")
       .text((fact) => fact);

@@ -13,7 +13,8 @@ import {TimeWindow, drawWindowButtons} from "./time_window.js";
 const kJob = /^#job=(.+)$/;
 
 function drawTimeline(page, report, jobs) {
-  const section = page.append("section").attr("id", "timeline").attr("aria-labelledby", "timeline-title");
+  const section = page.append("section").attr("id", "timeline")
+      .attr("aria-labelledby", "timeline-title");
   section.append("h2").attr("id", "timeline-title").text("The cluster over time");
   section.append("p").attr("class", "lead")
       .text(`From the first submission to the last completion, ${duration(report.horizon_s)}.`);
@@ -31,7 +32,8 @@ function drawTimeline(page, report, jobs) {
 
 function drawCosts(page, report) {
   if (!report.run.ledger?.accounts?.length) return;
-  const section = page.append("section").attr("id", "ledger").attr("aria-labelledby", "ledger-title");
+  const section = page.append("section").attr("id", "ledger")
+      .attr("aria-labelledby", "ledger-title");
   section.append("h2").attr("id", "ledger-title").text("Where the time went");
   section.append("p").attr("class", "lead")
       .text("The average accelerator from the first submission to the last completion.");
@@ -48,12 +50,13 @@ function notesOf(report) {
       : "Placement does not matter on this cluster: every job ran at full speed.");
   const named = jobs.name?.length ?? 0;
   if (named < run.jobs) {
-    notes.push(`Of ${whole(run.jobs)} jobs the ${whole(named)} that held most are named in the picture; `
-        + "all are in the figures.");
+    notes.push(`Of ${whole(run.jobs)} jobs the ${whole(named)} that held most are named in the `
+        + "picture; all are in the figures.");
   }
   if (blocks.merged > 0) {
-    notes.push(`In the picture ${whole(blocks.merged)} stays shorter than ${duration(blocks.shortest_s)} `
-        + (named < run.jobs ? "or of unnamed jobs " : "") + "are drawn together with their neighbours.");
+    notes.push(`In the picture ${whole(blocks.merged)} stays shorter than `
+        + `${duration(blocks.shortest_s)} ${named < run.jobs ? "or of unnamed jobs " : ""}`
+        + "are drawn together with their neighbours.");
   }
   if (blocks.left_out > 0) {
     notes.push(`${whole(blocks.left_out)} stays that held least are left out of the picture.`);
@@ -66,8 +69,8 @@ function notesOf(report) {
 function drawClusterNotes(page, report) {
   const section = page.append("section").attr("id", "notes").attr("aria-labelledby", "notes-title");
   section.append("h2").attr("id", "notes-title").text("What this rests on");
-  section.append("ul").attr("class", "notes").selectAll("li").data(notesOf(report)).enter().append("li")
-      .text((note) => note);
+  section.append("ul").attr("class", "notes").selectAll("li").data(notesOf(report)).enter()
+      .append("li").text((note) => note);
 }
 
 function drawCluster(page, report) {

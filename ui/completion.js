@@ -32,25 +32,27 @@ function drawLines(figure, rows) {
   const x = d3.scaleLog().domain([least / 1.2, most * 1.2]).range([0, width]).clamp(true);
   const y = d3.scaleLinear().domain([0, 1]).range([height, 0]);
   figure.selectAll("svg").remove();
-  const chart = figure.append("svg").attr("viewBox", `0 0 ${wide} ${kLawHeight}`).attr("width", wide)
-      .attr("height", kLawHeight).attr("role", "img").attr("aria-label", "Completion times by demand")
+  const chart = figure.append("svg").attr("viewBox", `0 0 ${wide} ${kLawHeight}`)
+      .attr("width", wide).attr("height", kLawHeight)
+      .attr("role", "img").attr("aria-label", "Completion times by demand")
       .append("g").attr("transform", `translate(${kLawMargin.left},${kLawMargin.top})`);
   chart.append("g").attr("class", "axis grid").attr("transform", `translate(0,${height})`)
       .call(d3.axisBottom(x).tickValues(spacedTicks(logTimeTicks(x.domain()), x, 62))
-          .tickFormat(duration).tickSize(-height).tickPadding(8));
+          .tickFormat(duration).tickSize(-height).tickPadding(12));
   chart.append("g").attr("class", "axis grid")
       .call(d3.axisLeft(y).ticks(5).tickFormat(percent).tickSize(-width).tickPadding(8));
   chart.append("text").attr("class", "axis-name").attr("x", width).attr("y", height + 40)
       .attr("text-anchor", "end").text("time from submission to completion (logarithmic) →");
-  const line = d3.line().x(([seconds]) => x(Math.max(least / 1.2, seconds))).y(([, part]) => y(part))
-      .curve(d3.curveStepAfter);
+  const line = d3.line().x(([seconds]) => x(Math.max(least / 1.2, seconds)))
+      .y(([, part]) => y(part)).curve(d3.curveStepAfter);
   // All jobs last, above the classes.
   for (const row of [...rows].reverse()) {
     chart.append("path").attr("class", "law").classed("whole", row.class === null)
         .attr("data-class", nameOf(row)).style("stroke", colourOf(row))
         .attr("d", line([[row.law[0][0], 0], ...row.law, [most * 1.2, 1]]));
   }
-  const veil = chart.append("rect").attr("class", "pointing").attr("width", width).attr("height", height);
+  const veil = chart.append("rect").attr("class", "pointing")
+      .attr("width", width).attr("height", height);
   veil.on("pointermove", () => {
     const [at] = d3.mouse(veil.node());
     const time = x.invert(at);
@@ -78,7 +80,8 @@ const kColumns = [
 ];
 
 function drawClassTable(place, rows) {
-  const table = place.append("div").attr("class", "scroll").append("table").attr("class", "classes");
+  const table = place.append("div").attr("class", "scroll").append("table")
+      .attr("class", "classes");
   table.append("caption").attr("class", "hidden").text("Completion by the accelerators of a job");
   const head = table.append("thead").append("tr");
   head.append("th").attr("scope", "col").text("Accelerators");
@@ -93,12 +96,13 @@ function drawClassTable(place, rows) {
 }
 
 export function drawCompletion(page, report) {
-  const section = page.append("section").attr("id", "completion").attr("aria-labelledby", "completion-title");
+  const section = page.append("section").attr("id", "completion")
+      .attr("aria-labelledby", "completion-title");
   section.append("h2").attr("id", "completion-title").text("When jobs completed");
   section.append("p").attr("class", "lead")
-      .text("The part of the jobs that had completed within each time, by how many accelerators they hold. "
-          + "The slowdown is that time over the work alone; a wait is in part declined offers, for a node's "
-          + "or a rack's sake.");
+      .text("The part of the jobs that had completed within each time, by how many accelerators "
+          + "they hold. The slowdown is that time over the work alone; a wait is in part declined "
+          + "offers, for a node's or a rack's sake.");
   // One class alone is all jobs.
   const rows = report.classes.length === 2 ? report.classes.slice(0, 1) : report.classes;
   const figure = section.append("figure");

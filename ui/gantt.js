@@ -10,6 +10,7 @@ import {drawTimeAxis} from "./usage.js";
 
 const kLabelHeight = 15;
 const kEdgeFrom = 5;       // pixels of lane and length from which on a stay has an edge of its own
+const kNarrowestStay = 0.6;
 const kMostPixels = 16384; // of a canvas, in either direction
 const kPaledAlpha = 0.16;
 
@@ -85,9 +86,12 @@ export class Gantt {
 
   drawLegend() {
     const entries = [...this.colouring.entries];
-    if (this.report.blocks.merged > 0) entries.push({label: "several short stays", colour: "--several"});
+    if (this.report.blocks.merged > 0) {
+      entries.push({label: "several short stays", colour: "--several"});
+    }
     const items = this.legend.html("").selectAll("li").data(entries).enter().append("li");
-    items.append("span").attr("class", "swatch").style("background", (entry) => `var(${entry.colour})`);
+    items.append("span").attr("class", "swatch")
+        .style("background", (entry) => `var(${entry.colour})`);
     items.append("span").text((entry) => entry.label);
   }
 
@@ -195,15 +199,18 @@ export class Gantt {
   drawGrid(brush, width, colour) {
     const x = this.view.scale(width);
     brush.fillStyle = colour;
-    for (const tick of this.view.ticks(width)) brush.fillRect(Math.round(x(tick)), 0, 1, this.layout.height);
+    for (const tick of this.view.ticks(width)) {
+      brush.fillRect(Math.round(x(tick)), 0, 1, this.layout.height);
+    }
   }
 
   fillBlock(brush, block, x, width) {
     const left = Math.max(0, x(block.start_s));
     const right = Math.min(width, x(block.start_s + block.time_s));
     const tall = block.lanes * this.layout.lane;
-    const edge = this.layout.lane >= kEdgeFrom ? 1 : this.layout.lane * block.lanes >= kEdgeFrom ? 0.5 : 0;
+    const edge = this.layout.lane >= kEdgeFrom ? 1 : tall >= kEdgeFrom ? 0.5 : 0;
     const gap = right - left >= kEdgeFrom ? Math.min(1, edge || 0.5) : 0;
-    brush.fillRect(left, laneTop(this.layout, block.lane), Math.max(0.6, right - left - gap), tall - edge);
+    const wide = Math.max(kNarrowestStay, right - left - gap);
+    brush.fillRect(left, laneTop(this.layout, block.lane), wide, tall - edge);
   }
 }

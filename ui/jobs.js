@@ -109,12 +109,15 @@ export function jobRows(job) {
 /** The same as a sentence. */
 export function jobStory(report, job) {
   const {waited, reasons} = waitsOf(job);
-  const why = reasons.map(([reason, seconds]) => `${duration(seconds)} ${reason}`).join("; ");
+  const why = reasons.length === 1 ? reasons[0][0]
+      : reasons.map(([reason, seconds]) => `${duration(seconds)} ${reason}`).join("; ");
   const often = [[job.preemptions, "preempted"], [job.migrations, "moved"]]
       .filter(([count]) => count > 0).map(([count, what]) => `${what} ${count} ×`).join(", ");
-  return `${jobTitle(report, job)}, ${job.accelerators} accelerator${job.accelerators > 1 ? "s" : ""}: `
-      + `submitted at ${duration(job.submit_s)}, completed in ${duration(job.end_s - job.submit_s)}, `
-      + `${times((job.end_s - job.submit_s) / job.work_s)} its work alone. `
+  const taken = job.end_s - job.submit_s;
+  const plural = job.accelerators > 1 ? "s" : "";
+  return `${jobTitle(report, job)}, ${job.accelerators} accelerator${plural}: `
+      + `submitted at ${duration(job.submit_s)}, completed in ${duration(taken)}, `
+      + `${times(taken / job.work_s)} its work alone. `
       + (waited > 0 ? `Waited ${duration(waited)}${why ? `: ${why}` : ""}.` : "Never waited.")
       + (often ? ` Was ${often}.` : "");
 }

@@ -8,7 +8,10 @@ const kTallest = 12000; // what a canvas surely can be
 const kNodeGap = 2;
 const kRackGap = 9;
 
-/** {height, lane, nodes: [{name, rack, first, accelerators, y, height}], racks: [{name, y, height}]} */
+/**
+ * {height, lane, nodes: [{name, rack, first, accelerators, y, height}], racks: [{name, y, height}]},
+ * in pixels; `lane` is the height of one, `first` the first lane of a node.
+ */
 export function layoutLanes(cluster) {
   const total = d3.sum(cluster.nodes, (node) => node.accelerators);
   const wanted = Math.max(kThinnest, Math.min(kThickest, kWanted / total));

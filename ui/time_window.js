@@ -83,11 +83,13 @@ export function draggable(surface, view, press = () => {}) {
   node.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     begin = inside(event);
-    node.setPointerCapture?.(event.pointerId);
   });
   node.addEventListener("pointermove", (event) => {
     if (begin === null || (!veil && Math.abs(inside(event) - begin) < kDragged)) return;
-    veil ??= d3.select(node.parentNode).append("div").attr("class", "veil");
+    if (!veil) {
+      node.setPointerCapture(event.pointerId);
+      veil = d3.select(node.parentNode).append("div").attr("class", "veil");
+    }
     const at = inside(event);
     veil.style("left", `${node.offsetLeft + Math.min(begin, at)}px`)
         .style("width", `${Math.abs(at - begin)}px`);

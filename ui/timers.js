@@ -28,21 +28,23 @@ function drawPanel(figure, timers, horizon, domain) {
   const x = d3.scaleLinear().domain([0, horizon]).range([0, width]);
   const y = d3.scaleLog().domain(domain).range([height, 0]);
   figure.selectAll("svg").remove();
-  const chart = figure.append("svg").attr("viewBox", `0 0 ${wide} ${kTimerHeight}`).attr("width", wide)
-      .attr("height", kTimerHeight).append("g").attr("transform", `translate(${kTimerMargin.left},${kTimerMargin.top})`);
+  const chart = figure.append("svg").attr("viewBox", `0 0 ${wide} ${kTimerHeight}`)
+      .attr("width", wide).attr("height", kTimerHeight)
+      .append("g").attr("transform", `translate(${kTimerMargin.left},${kTimerMargin.top})`);
   const high = [...logTimeTicks(domain)].reverse();
   chart.append("g").attr("class", "axis grid").attr("transform", `translate(0,${height})`)
       .call(d3.axisBottom(x).tickValues(timeTicks(horizon, Math.max(2, Math.floor(width / 90))))
-          .tickFormat(duration).tickSize(-height).tickPadding(8));
+          .tickFormat(duration).tickSize(-height).tickPadding(12));
   chart.append("g").attr("class", "axis grid")
-      .call(d3.axisLeft(y).tickValues(spacedTicks(high, y, 22)).tickFormat(duration).tickSize(-width)
-          .tickPadding(8));
+      .call(d3.axisLeft(y).tickValues(spacedTicks(high, y, 22)).tickFormat(duration)
+          .tickSize(-width).tickPadding(8));
   for (const timer of timers) {
     const points = pointsOf(timer);
     const colour = demandColour(timer.class);
     for (const tuned of [false, true]) {
-      chart.append("path").attr("class", tuned ? "timer tuned" : "timer initial").style("stroke", colour)
-          .attr("data-class", kDemands[timer.class]).attr("d", steps(points, x, y, tuned));
+      chart.append("path").attr("class", tuned ? "timer tuned" : "timer initial")
+          .style("stroke", colour).attr("data-class", kDemands[timer.class])
+          .attr("d", steps(points, x, y, tuned));
     }
     const dotted = points.length <= kDots ? points : [points[0], points[points.length - 1]];
     const dots = chart.append("g").selectAll("circle").data(dotted).enter().append("circle")
@@ -67,7 +69,8 @@ function drawTimerLegend(place, timers) {
 
 export function drawTimers(page, report) {
   const {placement, timers} = report;
-  const section = page.append("section").attr("id", "timers").attr("aria-labelledby", "timers-title");
+  const section = page.append("section").attr("id", "timers")
+      .attr("aria-labelledby", "timers-title");
   section.append("h2").attr("id", "timers-title").text("How long jobs were told to wait");
   const shown = placement.tunes
       ? timers.filter((timer) => timer.value_s.some((value) => value > 0)) : [];
@@ -82,7 +85,7 @@ export function drawTimers(page, report) {
   drawTimerLegend(section, shown);
   const panels = section.append("div").attr("class", "panels");
   // Both panels on one scale, so that they compare.
-  const [least, most] = d3.extent(shown.flatMap((timer) => timer.value_s.filter((value) => value > 0)));
+  const [least, most] = d3.extent(shown.flatMap((timer) => timer.value_s).filter((s) => s > 0));
   const domain = [least >= 1 ? Math.max(1, least / 1.5) : least / 1.5, most * 1.5];
   for (const tier of ["node", "rack"]) {
     const own = shown.filter((timer) => timer.tier === tier);

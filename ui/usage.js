@@ -17,7 +17,8 @@ class Strip {
     Object.assign(this, {height, most, layers, view, bin});
     place.append("p").attr("class", "strip-name").text(name);
     const row = place.append("div").attr("class", "strip").attr("data-strip", name);
-    this.axis = row.append("div").attr("class", "strip-axis").append("svg").attr("height", height).attr("aria-hidden", "true");
+    this.axis = row.append("div").attr("class", "strip-axis").append("svg")
+        .attr("height", height).attr("aria-hidden", "true");
     this.surface = row.append("div").attr("class", "strip-surface");
     this.svg = this.surface.append("svg").attr("height", height).attr("role", "img")
         .attr("aria-label", name);
@@ -38,12 +39,14 @@ class Strip {
     const bin = Math.min(this.layers[0].values.length - 1, Math.floor(time / this.bin));
     this.svg.selectAll(".pointer").data([0]).join("line").attr("class", "pointer")
         .attr("x1", at).attr("x2", at).attr("y1", 0).attr("y2", this.height);
-    showTip({title: `At ${duration(time)}`, rows: describe(bin)}, d3.event.clientX, d3.event.clientY);
+    const {clientX, clientY} = d3.event;
+    showTip({title: `At ${duration(time)}`, rows: describe(bin)}, clientX, clientY);
   }
 
   draw() {
     const width = this.surface.node().clientWidth;
-    const y = d3.scaleLinear().domain([0, this.most || 1]).range([this.height - kStripMargin.bottom, kStripMargin.top]);
+    const y = d3.scaleLinear().domain([0, this.most || 1])
+        .range([this.height - kStripMargin.bottom, kStripMargin.top]);
     const x = this.view.scale(width);
     const ticks = d3.ticks(0, this.most || 1, Math.floor(this.height / (2.4 * kLabelRoom)))
         .filter(Number.isInteger);
@@ -67,9 +70,9 @@ export function drawUsage(place, report, view) {
   const {busy, pending_jobs: pending, wanted, bin_s: bin} = report.usage;
   const total = d3.sum(report.cluster.nodes, (node) => node.accelerators);
   const many = report.cluster.nodes.length > 1;
-  const layers = kTiers.map(({name, label}, tier) => ({name, label, values: busy[name], colour: tierColour(tier)}))
-      .filter(({values}) => d3.max(values) > 0);
-  if (layers.length === 0) layers.push({name: "node", label: "", values: busy.node, colour: tierColour(0)});
+  const layers = kTiers
+      .map(({name, label}, tier) => ({name, label, values: busy[name], colour: tierColour(tier)}))
+      .filter(({values}, tier) => tier === 0 || d3.max(values) > 0);
   const describe = (i) => {
     const works = d3.sum(layers, ({values}) => values[i]);
     return [["accelerators at work", `${number(works)} (${percent(works / total)})`],
@@ -77,12 +80,14 @@ export function drawUsage(place, report, view) {
             ["jobs waiting", number(pending[i])], ["accelerators they ask for", number(wanted[i])]];
   };
   if (many) {
-    const legend = place.append("ul").attr("class", "legend").selectAll("li").data(layers).enter().append("li");
+    const legend = place.append("ul").attr("class", "legend").selectAll("li").data(layers).enter()
+        .append("li");
     legend.append("span").attr("class", "swatch").style("background", ({colour}) => colour);
     legend.append("span").text(({label}) => `jobs ${label}`);
   }
-  new Strip(place, {name: "Accelerators at work", height: 120, most: total, layers, view, bin, describe});
-  new Strip(place, {name: "Jobs waiting", height: 84, most: d3.max(pending), view, bin, describe,
+  const same = {view, bin, describe};
+  new Strip(place, {...same, name: "Accelerators at work", height: 120, most: total, layers});
+  new Strip(place, {...same, name: "Jobs waiting", height: 84, most: d3.max(pending),
                     layers: [{name: "pending", values: pending, colour: "var(--activity-queue)"}]});
 }
 
@@ -97,7 +102,8 @@ export function drawTimeAxis(place, view) {
     // A name must not leave the chart at its right end.
     const shown = view.ticks(width).filter((tick) => x(tick) <= width - 34 || x(tick) === width);
     ticks.html("").selectAll("span").data(shown).enter().append("span")
-        .classed("at-start", (tick) => x(tick) < 20).style("left", (tick) => `${x(tick)}px`).text(duration);
+        .classed("at-start", (tick) => x(tick) < 20).style("left", (tick) => `${x(tick)}px`)
+        .text(duration);
   };
   view.listeners.push(draw);
   new ResizeObserver(draw).observe(ticks.node());

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <utility>
 
 #include "penstock/core/check.h"
 #include "penstock/core/file.h"
@@ -25,9 +26,8 @@ std::string quoted(const std::string& text) {
   return "'" + text + "'";
 }
 
-Result<std::string> with_probe(const Json& document) {
-  PENSTOCK_TRY(std::string html, plan::report_html(document));
-  PENSTOCK_TRY(const std::string probe, core::read_file(PENSTOCK_SOURCE_DIR "/tests/ui/probe.js"));
+Result<std::string> with_probe(std::string html, const std::string& name) {
+  PENSTOCK_TRY(const std::string probe, core::read_file(PENSTOCK_SOURCE_DIR "/tests/ui/" + name));
   const std::size_t end = html.rfind("</body>");
   PENSTOCK_CHECK(end < html.size());
   html.insert(end, "<script type=\"module\">" + probe + "</script>");
@@ -65,9 +65,14 @@ Result<std::string> run_command(const std::string& command) {
 }
 
 Result<Json> open_page(const Json& document, const Window& window) {
+  PENSTOCK_TRY(std::string html, plan::report_html(document));
+  return open_html(std::move(html), "probe.js", window);
+}
+
+Result<Json> open_html(std::string bare, const std::string& probe, const Window& window) {
   const Folder folder;
   const std::string page = folder.path() + "/page.html";
-  PENSTOCK_TRY(const std::string html, with_probe(document));
+  PENSTOCK_TRY(const std::string html, with_probe(std::move(bare), probe));
   PENSTOCK_TRY_STATUS(core::write_file(page, html));
   const std::string command = fmt::format(
       "chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run "

@@ -22,6 +22,8 @@ struct Window {
 
 // Draws the document and gives the facts that probe.js finds.
 Result<core::Json> open_page(const core::Json& document, const Window& window);
+// The same of any page, with a probe of this folder.
+Result<core::Json> open_html(std::string html, const std::string& probe, const Window& window);
 
 // Runs a shell command and gives what it prints on standard output.
 Result<std::string> run_command(const std::string& command);
