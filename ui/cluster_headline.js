@@ -27,7 +27,7 @@ function tilesOf(run, report) {
     {name: "All jobs done", value: duration(run.makespan_s), note: "after the first came"},
     {name: "Utilisation", value: percent(run.utilisation), part: run.utilisation,
      note: `${percent(run.fragmentation)} free though a job would fit`},
-    {name: "Lost to placement", value: `${count(lost, 3)}\u00a0h`,
+    {name: "Lost to placement", value: `${lost < 1000 ? count(lost, 3) : whole(lost)}\u00a0h`,
      note: `of accelerators, ${percent(lost / there)} of all`, part: lost / there},
     {name: "Preemptions", value: whole(run.preemptions),
      note: run.migrations > 0 ? `and ${whole(run.migrations)} migrations` : ""},

@@ -21,11 +21,11 @@ function steps(points, x, y, tuned) {
       .map(([from, to]) => `M${x(from.at)},${y(from.value)}H${x(to.at)}V${y(to.value)}`).join("");
 }
 
-function drawPanel(figure, timers, horizon, domain) {
+function drawPanel(figure, timers, end, domain) {
   const wide = Math.max(260, figure.node().clientWidth);
   const width = wide - kTimerMargin.left - kTimerMargin.right;
   const height = kTimerHeight - kTimerMargin.top - kTimerMargin.bottom;
-  const x = d3.scaleLinear().domain([0, horizon]).range([0, width]);
+  const x = d3.scaleLinear().domain([0, end]).range([0, width]);
   const y = d3.scaleLog().domain(domain).range([height, 0]);
   figure.selectAll("svg").remove();
   const chart = figure.append("svg").attr("viewBox", `0 0 ${wide} ${kTimerHeight}`)
@@ -33,7 +33,7 @@ function drawPanel(figure, timers, horizon, domain) {
       .append("g").attr("transform", `translate(${kTimerMargin.left},${kTimerMargin.top})`);
   const high = [...logTimeTicks(domain)].reverse();
   chart.append("g").attr("class", "axis grid").attr("transform", `translate(0,${height})`)
-      .call(d3.axisBottom(x).tickValues(timeTicks(horizon, Math.max(2, Math.floor(width / 90))))
+      .call(d3.axisBottom(x).tickValues(timeTicks(end, Math.max(2, Math.floor(width / 90))))
           .tickFormat(duration).tickSize(-height).tickPadding(12));
   chart.append("g").attr("class", "axis grid")
       .call(d3.axisLeft(y).tickValues(spacedTicks(high, y, 22)).tickFormat(duration)
@@ -87,6 +87,7 @@ export function drawTimers(page, report) {
   // Both panels on one scale, so that they compare.
   const [least, most] = d3.extent(shown.flatMap((timer) => timer.value_s).filter((s) => s > 0));
   const domain = [least >= 1 ? Math.max(1, least / 1.5) : least / 1.5, most * 1.5];
+  const last = 1.03 * d3.max(shown, (timer) => d3.max(timer.at_s));
   for (const tier of ["node", "rack"]) {
     const own = shown.filter((timer) => timer.tier === tier);
     if (own.length === 0) continue;
@@ -96,9 +97,9 @@ export function drawTimers(page, report) {
     new ResizeObserver(() => {
       if (figure.node().clientWidth === width) return;
       width = figure.node().clientWidth;
-      drawPanel(figure, own, report.horizon_s, domain);
+      drawPanel(figure, own, last, domain);
     }).observe(figure.node());
     width = figure.node().clientWidth;
-    drawPanel(figure, own, report.horizon_s, domain);
+    drawPanel(figure, own, last, domain);
   }
 }
