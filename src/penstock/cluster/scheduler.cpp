@@ -122,7 +122,7 @@ void Scheduler::State::start(JobRef ref, Placement placement) {
   take_from_pending(ref);
   capacity.take(placement);
   it.running = true;
-  it.held_since = it.started = it.since = now;
+  it.held_since = it.started = it.settled = it.since = now;
   it.rate = 1 / slowdown_at(it, placement);
   it.placement = placement;
   ++it.run_version;
@@ -145,6 +145,14 @@ void Scheduler::State::stop(JobRef ref) {
   capacity.give(it.placement);
   freed = true;
   if (!it.joined_running) unlink(ref);
+}
+
+// In orders that take turns even the youngest makes a quantum of progress: where restarts cost more
+// than min-run, jobs that preempt each other while they are still being restored would never end.
+Time Scheduler::State::preemptible_from(const SchedulerJob& job) const {
+  const Time old_enough = job.started + policy.settings.min_run;
+  if (!order.changes_while_running) return old_enough;
+  return std::max(old_enough, job.settled + policy.settings.quantum);
 }
 
 void Scheduler::State::preempt(JobRef ref) {
@@ -220,6 +228,7 @@ Time Scheduler::set_rate(JobRef job, double rate, Time from, Time now) {
   s.advance(it);
   it.rate = rate;
   it.since = std::max(it.since, from);
+  it.settled = from;
   ++it.run_version;
   s.expect_demotion(job);
   return it.remaining;

@@ -45,7 +45,8 @@ void Scheduler::State::push_list(JobRef ref, std::int64_t sequence) {
   list.push(entry);
   ++list.live;
   it.sequence = sequence;
-  if (!by_count && !it.offered && it.allowed != Tier::kNetwork) list.unoffered.push_back(entry);
+  const bool may_decline = !by_count && !it.offered && it.allowed != Tier::kNetwork;
+  if (may_decline && !order.strict) list.unoffered.push_back(entry);
 }
 
 void Scheduler::State::leave_list(SchedulerJob& job) {
@@ -58,22 +59,33 @@ void Scheduler::State::leave_list(SchedulerJob& job) {
   ++job.pending_version;
 }
 
-// Accelerators were free and the first of the list declined them: so did all others of it.
+// Accelerators were free and the job declined them.
+void Scheduler::State::offer(JobRef ref) {
+  SchedulerJob& it = job(ref);
+  if (it.offered || it.allowed == Tier::kNetwork) return;
+  it.offered = true;
+  it.first_offer = now;
+  ask_timers(it);
+  const Patience wait = patience(it);
+  const auto end = [&](Time span) { return span >= kNever - now ? kNever : now + span; };
+  it.rack_at = it.best == Tier::kNode ? end(wait.until_rack) : now;
+  it.network_at = end(wait.until_network);
+  const Time next = it.allowed == Tier::kNode ? it.rack_at : it.network_at;
+  if (next == kNever) return;
+  patience_ends.push_back({next, ref, it.pending_version});
+  std::push_heap(patience_ends.begin(), patience_ends.end());
+}
+
+// What the first of a list declines, all others of it would, if the walk reached them: where who
+// does not fit blocks all behind it, it does not.
 void Scheduler::State::offer(PendingList& list) {
+  if (order.strict) {
+    offer(list.heap.front().job);
+    return;
+  }
   for (const PendingEntry& entry : list.unoffered) {
-    SchedulerJob& it = job(entry.job);
-    if (it.pending_version != entry.version || it.running) continue;
-    it.offered = true;
-    it.first_offer = now;
-    ask_timers(it);
-    const Patience wait = patience(it);
-    const auto end = [&](Time span) { return span >= kNever - now ? kNever : now + span; };
-    it.rack_at = it.best == Tier::kNode ? end(wait.until_rack) : now;
-    it.network_at = end(wait.until_network);
-    const Time next = it.allowed == Tier::kNode ? it.rack_at : it.network_at;
-    if (next == kNever) continue;
-    patience_ends.push_back({next, entry.job, it.pending_version});
-    std::push_heap(patience_ends.begin(), patience_ends.end());
+    const SchedulerJob& it = job(entry.job);
+    if (it.pending_version == entry.version && !it.running) offer(entry.job);
   }
   list.unoffered.clear();
 }

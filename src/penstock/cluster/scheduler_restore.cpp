@@ -18,7 +18,7 @@ JobRef Scheduler::restore(const JobRequest& request, const JobStatus& left, Time
   if (left.running) {
     s.capacity.take(left.placement);
     it.running = true;
-    it.held_since = it.started = it.since = now;
+    it.held_since = it.started = it.settled = it.since = now;
     it.rate = left.rate > 0 ? left.rate : 1 / s.slowdown_at(it, left.placement);
     it.placement = left.placement;
     ++it.run_version;

@@ -2,6 +2,7 @@
 // are left is preempted, whom it reaches anew starts.
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "penstock/cluster/internal/scheduler_state.h"
@@ -78,7 +79,12 @@ void Scheduler::State::walk_mixed_by_count() {
     apply_by_count();
     return;
   }
-  for (const JobRef ref : mixed) job(ref).key = order.key(view(job(ref)), policy.settings);
+  for (const JobRef ref : mixed) {
+    SchedulerJob& it = job(ref);
+    const bool keeps_place = order.changes_while_running && now < preemptible_from(it);
+    it.key = keeps_place ? -std::numeric_limits<double>::infinity()
+                         : order.key(view(it), policy.settings);
+  }
   for (std::size_t i = 1; i < mixed.size(); ++i) {  // nearly in order, and equal keys must stay so
     const JobRef ref = mixed[i];
     std::size_t at = i;

@@ -33,7 +33,7 @@ void Scheduler::State::walk_by_place() {
 
 bool Scheduler::State::try_start(JobRef ref, int level) {
   SchedulerJob& it = job(ref);
-  const bool owns = capacity.reserved() >= 0 && it.reserves;
+  const bool owns = capacity.reserved() >= 0 && shares_list(it, job(reserved_for));
   const std::int32_t reserved = capacity.reserved();
   if (owns) capacity.reserve(-1);
   Placement placement;
@@ -41,7 +41,6 @@ bool Scheduler::State::try_start(JobRef ref, int level) {
     if (capacity.free() < it.request.accelerators) break;
     if (!choose(it, Tier(tier), placement)) continue;
     start(ref, std::move(placement));
-    it.reserves = false;
     return true;
   }
   if (owns) capacity.reserve(reserved);
@@ -71,7 +70,7 @@ bool Scheduler::State::choose(const SchedulerJob& job, Tier tier, Placement& pla
 void Scheduler::State::collect_victims(const SchedulerJob& taker, int level,
                                        std::vector<JobRef>& victims) {
   const auto consider = [&](JobRef ref) {
-    const Time until = job(ref).started + policy.settings.min_run;
+    const Time until = preemptible_from(job(ref));
     if (now >= until) {
       victims.push_back(ref);
     } else {
@@ -179,7 +178,7 @@ void Scheduler::State::migrate() {
   const auto consider = [&](JobRef ref) {
     const SchedulerJob& it = job(ref);
     if (it.placement.parts.size() > 1 && tier_of(cluster, it.placement) > it.best &&
-        now - it.started >= policy.settings.min_run && now >= it.since) {
+        now >= preemptible_from(it) && now >= it.since) {
       apart.push_back(ref);
     }
   };
@@ -204,7 +203,7 @@ void Scheduler::State::migrate() {
     if (moved) it.placement = better;
     capacity.take(it.placement);
     if (!moved) continue;
-    it.started = now;
+    it.started = it.settled = now;
     it.rate = 1 / slowdown_at(it, it.placement);
     ++it.run_version;
     expect_demotion(ref);
@@ -213,15 +212,14 @@ void Scheduler::State::migrate() {
 }
 
 // The job that has declined for longest, past `reserve_after`, gets the node with most free held
-// back until it can start there.
+// back until it, or whoever stands before it in its list, can start there.
 void Scheduler::State::hold_back() {
   const Time after = policy.settings.reserve_after;
   if (after.ns <= 0) return;
   capacity.reserve(-1);
   JobRef longest = kNoJob;
   for (JobRef ref = 0; ref < JobRef(jobs.size()); ++ref) {
-    SchedulerJob& it = job(ref);
-    it.reserves = false;
+    const SchedulerJob& it = job(ref);
     if (!it.active || it.running || !it.offered || it.best != Tier::kNode) continue;
     if (now - it.first_offer < after) continue;
     if (longest == kNoJob || it.first_offer < job(longest).first_offer) longest = ref;
@@ -236,7 +234,7 @@ void Scheduler::State::hold_back() {
     if (most < 0 || capacity.free_on(node) > capacity.free_on(most)) most = node;
   }
   if (most < 0) return;
-  job(longest).reserves = true;
+  reserved_for = longest;
   capacity.reserve(most);
 }
 

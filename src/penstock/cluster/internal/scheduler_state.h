@@ -28,7 +28,6 @@ struct SchedulerJob {
   JobRequest request;
   bool active = false;
   bool running = false;
-  bool reserves = false;        // a node is held back for it
   bool joined_running = false;  // moved to a lower queue in this walk, not yet confirmed there
   Tier best = Tier::kNode;
   Tier allowed = Tier::kNode;
@@ -43,6 +42,7 @@ struct SchedulerJob {
   Time remaining;   // up to since
   Time held_since;  // running
   Time started;     // this stay
+  Time settled;     // when it began, or begins, to make progress in this stay
   Time since;       // progress is counted from here; in the future while it is being restored
   double rate = 0;
   Placement placement;
@@ -55,6 +55,12 @@ struct SchedulerJob {
   Time network_at = kNever;
   std::array<Timer, kTiers> timers{};
 };
+
+// Whether two pending jobs wait in the same list, so that what would do for one does for the other.
+inline bool shares_list(const SchedulerJob& a, const SchedulerJob& b) {
+  return a.queue == b.queue && a.request.accelerators == b.request.accelerators &&
+         a.allowed == b.allowed;
+}
 
 struct SchedulerQueue {
   JobRef head = kNoJob;
@@ -111,6 +117,7 @@ struct Scheduler::State {
   Time now;
   std::vector<JobRef> dropped, starting, due;  // of one walk
   std::vector<std::int32_t> reclaimable;       // per node, of one try
+  JobRef reserved_for = kNoJob;                // of this walk
 
   SchedulerJob& job(JobRef ref) { return jobs[std::size_t(ref)]; }
   const SchedulerJob& job(JobRef ref) const { return jobs[std::size_t(ref)]; }
@@ -130,6 +137,7 @@ struct Scheduler::State {
   void start(JobRef ref, Placement placement);
   void stop(JobRef ref);  // running no more, and nothing yet
   void preempt(JobRef ref);
+  Time preemptible_from(const SchedulerJob& job) const;
   void expect_demotion(JobRef ref);
 
   // scheduler_clocks.cpp: delay clocks, queue limits
@@ -138,6 +146,7 @@ struct Scheduler::State {
   void push_list(JobRef ref, std::int64_t sequence);
   void leave_list(SchedulerJob& job);
   PendingList& list_of(SchedulerQueue& queue, std::int32_t accelerators, Tier allowed);
+  void offer(JobRef ref);
   void offer(PendingList& list);
   void end_patience();
   // Until now, for a node and then for a rack.
