@@ -45,7 +45,9 @@ class Replay {
         speeds_(speeds),
         scheduler_(simulation.cluster, simulation.policy, speeds, factor(simulation)),
         links_(simulation.contention == Contention::kFluid ? uplinks(simulation.cluster)
-                                                           : std::vector<double>{}) {}
+                                                           : std::vector<double>{}) {
+    for (const std::string& model : simulation.trace.models) skews_.push_back(model_skew(model));
+  }
 
   Result<SimulationResult> run() {
     order_jobs();
@@ -141,7 +143,8 @@ class Replay {
     const JobRef ref = scheduler_.arrive({.id = index,
                                           .accelerators = job.accelerators,
                                           .job_class = class_of(job),
-                                          .work = work_of(index)},
+                                          .work = work_of(index),
+                                          .skew = skew_of(job)},
                                          at);
     if (std::size_t(ref) >= running_.size()) running_.resize(std::size_t(ref) + 1);
     Running& it = running_[std::size_t(ref)];
@@ -151,6 +154,10 @@ class Replay {
     it.outcome = arrived_++;
     it.demanded = demanded_;
     outcomes_[std::size_t(it.outcome)].job = index;
+  }
+
+  double skew_of(const trace::TrainingJob& job) const {
+    return job.model < 0 ? 0 : skews_[std::size_t(job.model)];
   }
 
   int class_of(const trace::TrainingJob& job) {
@@ -346,6 +353,7 @@ class Replay {
   std::vector<Episode> episodes_;
   std::vector<TimerPoint> timers_;
   std::vector<std::int32_t> crossed_;
+  std::vector<double> skews_;  // by model of the trace
   std::unordered_map<std::uint64_t, int> classes_;
   std::array<std::int64_t, kSpeedSources> speed_sources_{};
   Metrics metrics_;

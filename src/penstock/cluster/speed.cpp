@@ -119,6 +119,11 @@ std::string_view speed_source_name(SpeedSource source) {
   return "?";
 }
 
+double model_skew(const std::string& model) {
+  const KnownModel* known = find_known_model(plain_name(model));
+  return known == nullptr ? 0 : known->largest / known->parameters;
+}
+
 SpeedBook::SpeedBook() : state_(std::make_unique<State>()) {}
 SpeedBook::SpeedBook(std::unique_ptr<State> state) : state_(std::move(state)) {}
 SpeedBook::~SpeedBook() = default;

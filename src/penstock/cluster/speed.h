@@ -61,6 +61,10 @@ struct SpeedFiles {
   std::string gavel;   // simulation_throughputs.json, or empty
 };
 
+// The largest tensor's part of a well-known model, by bytes, what Tiresias' rule asks for; 0:
+// unknown. Names are read as the book reads them: "ResNet-50" and "resnet_50" are one.
+double model_skew(const std::string& model);
+
 class SpeedBook {
  public:
   SpeedBook();  // public figures of well-known models only

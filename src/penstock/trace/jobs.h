@@ -83,4 +83,10 @@ struct JobLaw {
 };
 Result<JobTrace> generate_jobs(const JobLaw& law, std::uint64_t seed);
 
+// Gives each job without a model one of Pollux's six applications by its accelerator-time: below 1
+// h "cifar10" or "ncf", below 10 h "deepspeech2" or "bert", below 100 h "yolov3", else "imagenet"
+// (docs/job_traces.md). Which of two: the seed and the job's place in the trace. A note says how
+// many.
+void attach_models(JobTrace& trace, std::uint64_t seed);
+
 }  // namespace penstock::trace

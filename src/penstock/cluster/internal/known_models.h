@@ -13,6 +13,7 @@ struct KnownModel {
   std::string_view pollux;  // <pollux>_placements.csv, or empty
   std::string_view gavel;   // "ResNet-50", or empty
   double parameters = 0;    // gradients are as many fp32 numbers
+  double largest = 0;       // of them in the largest tensor
   double forward_flop = 0;  // of one sample
   int batch = 32;           // of one accelerator, where the trace gives none
   std::vector<std::string_view> aliases;
