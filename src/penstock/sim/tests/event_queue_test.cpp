@@ -34,6 +34,32 @@ TEST(EventQueueTest, OrderEqualsASortByTimeThenByScheduling) {
   EXPECT_TRUE(events.empty());
 }
 
+// So many that most lie outside the heap; with few moments for them and with many.
+TEST(EventQueueTest, ManyPendingEventsComeInOrderWhileMoreAreScheduled) {
+  for (const std::uint64_t moments : {std::uint64_t{1}, std::uint64_t{7}, std::uint64_t{1} << 40}) {
+    core::RandomStream random(8, "many");
+    EventQueue<int> events;
+    std::set<std::pair<std::int64_t, int>> expected;
+    int scheduled = 0;
+    const auto schedule = [&](std::int64_t at) {
+      events.schedule({at}, scheduled);
+      expected.emplace(at, scheduled++);
+    };
+    for (int i = 0; i < 60'000; ++i) schedule(static_cast<std::int64_t>(random.below(moments)));
+    while (!expected.empty()) {
+      const auto [time, event] = *expected.begin();
+      expected.erase(expected.begin());
+      ASSERT_EQ(events.next_time().ns, time);
+      ASSERT_EQ(events.pop(), event);
+      for (int i = 0; scheduled < 150'000 && i < 2; ++i) {
+        schedule(time + static_cast<std::int64_t>(random.below(moments)));
+      }
+      ASSERT_EQ(events.size(), expected.size());
+    }
+    EXPECT_TRUE(events.empty());
+  }
+}
+
 TEST(EventQueueTest, AnEventInThePastIsOurBug) {
   EventQueue<int> events;
   events.schedule({10}, 1);
