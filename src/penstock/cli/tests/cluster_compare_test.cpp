@@ -177,16 +177,16 @@ TEST_F(ClusterCompareTest, ClaimsStandBesideThePapersAndAgreeWithTheirOwnRuns) {
       run({"cluster", "claims", "--data", data, "--case", "muri-3", "--no-sweep", "--json"}))
       << complained();
   const Json json = printed_json();
-  ASSERT_EQ(json.at("claims").size(), 8U);  // free and congested, four baselines
+  ASSERT_EQ(json.at("claims").size(), 8U);  // free and tight, four baselines
   ASSERT_EQ(json.at("ablation").size(), 9U);
   EXPECT_EQ(json.at("largest").at(2).at("paper_up_to"), 0.98);
   // The ablation's runs are the claims' own, seen from the other side.
-  const Json& congested = json.at("claims").at(5);
-  EXPECT_EQ(congested.at("baseline"), "no-wait");
+  const Json& tight = json.at("claims").at(5);
+  EXPECT_EQ(tight.at("baseline"), "no-wait");
   const double whole = json.at("ablation").at(0).at("mean_jct_s").get<double>();
   const double no_wait = json.at("ablation").at(1).at("mean_jct_s").get<double>();
-  EXPECT_NEAR(congested.at("auto").at("mean completion").at("value").get<double>(),
-              1 - whole / no_wait, 1e-12);
+  EXPECT_NEAR(tight.at("auto").at("mean completion").at("value").get<double>(), 1 - whole / no_wait,
+              1e-12);
 }
 
 }  // namespace
