@@ -5,6 +5,7 @@ namespace penstock::cli {
 std::unique_ptr<Command> make_advise_command();
 std::unique_ptr<Command> make_book_command();
 std::unique_ptr<Command> make_catalog_command();
+std::unique_ptr<Command> make_cluster_command();
 std::unique_ptr<Command> make_inspect_command();
 std::unique_ptr<Command> make_ledger_command();
 std::unique_ptr<Command> make_load_command();
@@ -20,6 +21,7 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_profile_command());
   commands.push_back(make_advise_command());
   commands.push_back(make_load_command());
+  commands.push_back(make_cluster_command());
   commands.push_back(make_catalog_command());
   commands.push_back(make_ledger_command());
   commands.push_back(make_book_command());

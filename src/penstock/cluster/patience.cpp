@@ -66,6 +66,11 @@ std::vector<PatienceRule> make_rules() {
                    .patience = none});
   rules.push_back(
       {.name = "no-wait", .summary = "the densest placement there is, at once", .patience = none});
+  rules.push_back({.name = "anew",
+                   .summary = "every decision places all jobs anew; one that lands elsewhere "
+                              "restarts, as under Tiresias' and Muri's schedulers",
+                   .anew = true,
+                   .patience = none});
   rules.push_back({.name = "consolidated",
                    .summary = "waits for the closest tier however long it takes",
                    .patience = consolidated});

@@ -52,6 +52,7 @@ struct Settings {
   Time restore;          // to start it again
   Time migrate_margin;   // what a migration must save above its cost
   bool migrate = false;
+  bool whole_nodes = false;  // a job larger than a node takes whole nodes
   Time reserve_after;  // a job that declined for so long has nodes held back; zero: never
   double tuner_quantile = 0.9;
   std::int64_t tuner_window = 32;
@@ -121,6 +122,7 @@ struct PatienceRule {
   std::string name;
   std::string summary;
   bool by_count = false;  // placement is not looked at, only the number of free accelerators
+  bool anew = false;      // every decision places all jobs anew; one that lands elsewhere restarts
   Tuning tuning = Tuning::kNone;
   Patience (*patience)(const WaitView&, const Settings&) = nullptr;
 };

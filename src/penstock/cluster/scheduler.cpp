@@ -15,9 +15,9 @@ Scheduler::State::State(const Topology& topology, const Policy& which, SpeedBook
       order(policy.order),
       speeds(book),
       congestion(congestion_factor),
-      by_count(policy.rule.by_count || topology.nodes.size() == 1),
-      keeps_running(policy.order.preemptive || policy.settings.migrate),
-      capacity(topology),
+      by_count(policy.rule.by_count || policy.rule.anew || topology.nodes.size() == 1),
+      keeps_running(policy.order.preemptive || policy.settings.migrate || policy.rule.anew),
+      capacity(topology, policy.settings.whole_nodes),
       tuner(policy.settings, policy.rule.tuning, sim::duration_of(Seconds(1))),
       queues(std::size_t(policy.order.queues)) {}
 

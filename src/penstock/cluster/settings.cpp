@@ -85,6 +85,9 @@ std::vector<Row> make_rows() {
   rows.push_back(time_row("migrate-margin", "60 s", kYear,
                           "what a migration must save above its own cost",
                           &Settings::migrate_margin));
+  rows.push_back({{"whole-nodes", "yes or no", "no", 0, 1,
+                   "a job larger than a node takes whole nodes, as batch systems give them"},
+                  &Settings::whole_nodes});
   rows.push_back(time_row("reserve-after", "0 s", kYear,
                           "nodes are held back for a job that has declined for so long; 0 s: never",
                           &Settings::reserve_after));

@@ -58,6 +58,7 @@ class Replay {
       const Time completion = next_completion();
       const Time at = std::min({arrival, completion, next_decision_});
       PENSTOCK_CHECK(at < kNever);
+      if (in_.watch.job >= 0 && at > in_.watch.at && !is_watched_) watch();
       account_until(at);
       bool happened = at == next_decision_;
       while (!completions_.empty() && next_completion() == at) {
@@ -322,8 +323,31 @@ class Replay {
     links_.clear_changed();
   }
 
+  void watch() {
+    is_watched_ = true;
+    for (JobRef ref = 0; ref < JobRef(running_.size()); ++ref) {
+      const Running& it = running_[std::size_t(ref)];
+      const JobOutcome& outcome = outcomes_[std::size_t(it.outcome)];
+      if (outcome.job != in_.watch.job || it.outcome >= arrived_) continue;
+      watched_.submitted = true;
+      watched_.ended = outcome.end.ns > 0;
+      if (watched_.ended) continue;
+      const Time at = std::max(now_, in_.watch.at);
+      watched_.status = scheduler_.status(ref, at);
+      const std::int32_t demand = watched_.status.accelerators;
+      watched_.samples = {scheduler_.tuner().samples(Tier::kNode, demand, at),
+                          scheduler_.tuner().samples(Tier::kRack, demand, at)};
+    }
+    watched_.submitted = watched_.submitted || submit_of(in_.watch.job) <= in_.watch.at;
+    watched_.ended = watched_.ended || (watched_.submitted && watched_.status.accelerators == 0);
+    watched_.free = scheduler_.free_accelerators();
+    watched_.pending = scheduler_.pending();
+  }
+
   Result<SimulationResult> result() {
+    if (in_.watch.job >= 0 && !is_watched_) watch();
     SimulationResult out;
+    out.watched = std::move(watched_);
     metrics_.jobs = done_;
     metrics_.mean_fairness = done_ > 0 ? fairness_ / double(done_) : 0;
     out.metrics = metrics_;
@@ -357,6 +381,8 @@ class Replay {
   std::unordered_map<std::uint64_t, int> classes_;
   std::array<std::int64_t, kSpeedSources> speed_sources_{};
   Metrics metrics_;
+  WatchedJob watched_;
+  bool is_watched_ = false;
   Time begin_, now_, last_end_;
   Time next_decision_ = kNever;
   std::int64_t done_ = 0;

@@ -26,6 +26,20 @@ enum class Contention : std::uint8_t {
   kFluid,   // max-min shares of the uplinks
 };
 
+// One job at one moment, for explain.
+struct Watch {
+  std::int32_t job = -1;  // index into the trace; -1: none
+  Time at{};
+};
+struct WatchedJob {
+  bool submitted = false;
+  bool ended = false;
+  JobStatus status;                                // if it is between
+  std::int32_t free = 0;                           // accelerators
+  std::int32_t pending = 0;                        // jobs
+  std::array<std::vector<WaitSample>, 2> samples;  // behind its timers: for a node, for a rack
+};
+
 struct Simulation {
   const trace::JobTrace& trace;
   const Topology& cluster;
@@ -37,6 +51,7 @@ struct Simulation {
   std::int64_t first = 0;      // only so many jobs by time; 0: all
   bool keep_episodes = false;  // who ran where when, for Gantts and traces
   bool keep_timers = false;    // every timer that was given
+  Watch watch{};
   // Called now and then with simulated time and jobs done; false stops (ErrorKind::kNegative).
   std::function<bool(Time, std::int64_t)> progress = {};
 };
@@ -92,6 +107,7 @@ struct SimulationResult {
   std::vector<Episode> episodes;     // by start
   std::vector<TimerPoint> timers;
   Metrics metrics;
+  WatchedJob watched;
   std::array<std::int64_t, kSpeedSources> speed_sources{};  // starts by SpeedSource
   ledger::Ledger ledger;
 };

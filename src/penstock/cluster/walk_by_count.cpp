@@ -1,5 +1,6 @@
-// Walks that look only at how many accelerators are free. Whom the walk does not reach while enough
-// are left is preempted, whom it reaches anew starts.
+// Walks over the whole order, as if nobody ran yet: whom the walk does not reach while enough
+// accelerators are left is preempted, whom it reaches anew starts. Only their number counts, or (a
+// rule with `anew`) all jobs are placed on an empty cluster in this order, and move there.
 
 #include <algorithm>
 #include <limits>
@@ -27,6 +28,57 @@ PendingList* Scheduler::State::first(SchedulerQueue& queue, std::int64_t availab
   return best;
 }
 
+// Whether the walk has room for the job; takes it.
+bool Scheduler::State::take_room(JobRef ref, std::int64_t& available) {
+  SchedulerJob& it = job(ref);
+  const std::int32_t demand = it.request.accelerators;
+  if (demand > available) return false;
+  if (policy.rule.anew) {
+    const bool found = plan->find(demand, Tier::kNode, it.planned) ||
+                       plan->find(demand, Tier::kRack, it.planned) ||
+                       plan->find(demand, Tier::kNetwork, it.planned);
+    if (!found) return false;
+    plan->take(it.planned);
+  }
+  available -= demand;
+  return true;
+}
+
+void Scheduler::State::empty_plan() {
+  if (!policy.rule.anew) return;
+  plan.emplace(capacity);
+  for (const SchedulerJob& it : jobs) {
+    if (it.running) plan->give(it.placement);
+  }
+  for (SchedulerQueue& queue : queues) {
+    for (PendingList& list : queue.lists) list.failed = false;
+  }
+}
+
+// Running jobs whose place in the plan is another one.
+void Scheduler::State::move_to_plan() {
+  if (!policy.rule.anew) return;
+  std::vector<JobRef> moving;
+  for (JobRef ref = 0; ref < JobRef(jobs.size()); ++ref) {
+    const SchedulerJob& it = job(ref);
+    if (it.running && it.placement != it.planned) moving.push_back(ref);
+  }
+  for (const JobRef ref : moving) {
+    advance(job(ref));
+    capacity.give(job(ref).placement);
+  }
+  for (const JobRef ref : moving) {
+    SchedulerJob& it = job(ref);
+    it.placement = it.planned;
+    capacity.take(it.placement);
+    it.started = now;
+    it.rate = 1 / slowdown_at(it, it.placement);
+    ++it.run_version;
+    expect_demotion(ref);
+    decisions.push_back({DecisionKind::kMigrate, ref, it.placement, {}, {}});
+  }
+}
+
 // A pending job, or one that has just moved to a lower queue, has been reached.
 void Scheduler::State::select(JobRef ref) {
   SchedulerJob& it = job(ref);
@@ -35,26 +87,25 @@ void Scheduler::State::select(JobRef ref) {
 }
 
 void Scheduler::State::walk_queues_by_count() {
+  empty_plan();
   std::int64_t available = std::int64_t(capacity.free()) + running_demand;
   for (SchedulerQueue& queue : queues) {
-    if (queue.running_demand <= available) {
+    if (queue.running_demand <= available && !policy.rule.anew) {
       available -= queue.running_demand;
     } else {
       for (JobRef ref = queue.head; ref != kNoJob; ref = job(ref).next) {
-        const std::int64_t demand = job(ref).request.accelerators;
-        if (demand <= available) {
-          available -= demand;
-        } else {
-          dropped.push_back(ref);
-        }
+        if (!take_room(ref, available)) dropped.push_back(ref);
       }
     }
     while (PendingList* list = first(queue, available)) {
       const JobRef ref = list->heap.front().job;
-      const std::int32_t demand = list->accelerators;
-      list->pop();
-      available -= demand;
-      select(ref);
+      if (take_room(ref, available)) {
+        list->pop();
+        select(ref);
+      } else {
+        list->failed = true;
+        if (order.strict) break;
+      }
     }
   }
   // Preempted jobs come to stand before the older pending ones in their own order, so the last goes
@@ -67,18 +118,9 @@ void Scheduler::State::walk_queues_by_count() {
 }
 
 void Scheduler::State::walk_mixed_by_count() {
+  empty_plan();
   SchedulerQueue& queue = queues[0];
   std::int64_t available = std::int64_t(capacity.free()) + running_demand;
-  if (!order.preemptive) {
-    available -= running_demand;
-    while (PendingList* list = first(queue, available)) {
-      starting.push_back(list->heap.front().job);
-      available -= list->accelerators;
-      list->pop();
-    }
-    apply_by_count();
-    return;
-  }
   for (const JobRef ref : mixed) {
     SchedulerJob& it = job(ref);
     const bool keeps_place = order.changes_while_running && now < preemptible_from(it);
@@ -106,19 +148,16 @@ void Scheduler::State::walk_mixed_by_count() {
       pending_first = head.key < key || (head.key == key && !fresh);
     }
     if (pending_first) {
-      starting.push_back(list->heap.front().job);
-      order_of_walk.push_back(list->heap.front().job);
-      available -= list->accelerators;
+      const JobRef ref = list->heap.front().job;
+      list->failed = !take_room(ref, available);
+      if (list->failed) continue;
+      starting.push_back(ref);
+      order_of_walk.push_back(ref);
       list->pop();
       continue;
     }
     const JobRef ref = mixed[next++];
-    if (job(ref).request.accelerators <= available) {
-      available -= job(ref).request.accelerators;
-      order_of_walk.push_back(ref);
-    } else {
-      dropped.push_back(ref);
-    }
+    (take_room(ref, available) ? order_of_walk : dropped).push_back(ref);
   }
   apply_by_count();
   mixed = std::move(order_of_walk);
@@ -126,6 +165,7 @@ void Scheduler::State::walk_mixed_by_count() {
 
 void Scheduler::State::apply_by_count() {
   for (const JobRef ref : dropped) preempt(ref);
+  move_to_plan();
   for (const JobRef ref : starting) {
     if (job(ref).running) {  // it stays where it is, in its new queue
       link(ref);
@@ -133,10 +173,14 @@ void Scheduler::State::apply_by_count() {
     }
     Placement placement;
     const int demand = job(ref).request.accelerators;
-    const bool found = capacity.find(demand, Tier::kNode, placement) ||
-                       capacity.find(demand, Tier::kRack, placement) ||
-                       capacity.find(demand, Tier::kNetwork, placement);
-    PENSTOCK_CHECK(found);
+    if (policy.rule.anew) {
+      placement = job(ref).planned;
+    } else {
+      const bool found = capacity.find(demand, Tier::kNode, placement) ||
+                         capacity.find(demand, Tier::kRack, placement) ||
+                         capacity.find(demand, Tier::kNetwork, placement);
+      PENSTOCK_CHECK(found);
+    }
     start(ref, std::move(placement));
   }
   dropped.clear();

@@ -118,12 +118,18 @@ bool Scheduler::State::try_preempt(JobRef ref, int level) {
   }
   if (total < demand) return false;
 
+  // What the job could have of a node if all victims there went.
+  const auto clearable = [&](std::int32_t node) {
+    if (node == capacity.reserved()) return 0;
+    const int all = capacity.free_on(node) + reclaimable[std::size_t(node)];
+    const bool whole = all == cluster.nodes[std::size_t(node)].accelerators;
+    return whole || !capacity.wants_whole_nodes(demand) ? all : 0;
+  };
   const auto room = [&](std::int32_t begin, std::int32_t end) {
     std::pair<int, int> free_and_all{0, 0};
     for (std::int32_t node = begin; node < end; ++node) {
-      if (node == capacity.reserved()) continue;
-      free_and_all.first += capacity.free_on(node);
-      free_and_all.second += capacity.free_on(node) + reclaimable[std::size_t(node)];
+      free_and_all.first += capacity.open_on(node, demand);
+      free_and_all.second += clearable(node);
     }
     return free_and_all;
   };
@@ -148,8 +154,31 @@ bool Scheduler::State::try_preempt(JobRef ref, int level) {
       look(0, nodes);
     }
     if (most < 0) continue;
-    int free = most;
+    if (capacity.wants_whole_nodes(demand)) {
+      // The nodes that lose least, until they are enough.
+      std::vector<std::int32_t> cleared;
+      for (std::int32_t node = place.first; node < place.second; ++node) {
+        if (clearable(node) > 0) cleared.push_back(node);
+      }
+      std::stable_sort(cleared.begin(), cleared.end(), [&](std::int32_t a, std::int32_t b) {
+        return reclaimable[std::size_t(a)] < reclaimable[std::size_t(b)];
+      });
+      int enough = 0;
+      std::size_t nodes_taken = 0;
+      while (enough < demand) enough += clearable(cleared[nodes_taken++]);
+      cleared.resize(nodes_taken);
+      for (const JobRef victim : victims) {
+        const auto& parts = job(victim).placement.parts;
+        if (std::any_of(parts.begin(), parts.end(), [&](const Placement::Part& part) {
+              return std::find(cleared.begin(), cleared.end(), part.node) != cleared.end();
+            })) {
+          preempt(victim);
+        }
+      }
+    }
+    int free = room(place.first, place.second).first;
     for (const JobRef victim : victims) {
+      if (!job(victim).running) continue;
       if (free >= demand) break;
       int gain = 0;
       for (const Placement::Part& part : job(victim).placement.parts) {

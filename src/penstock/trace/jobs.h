@@ -49,6 +49,9 @@ struct JobFormat {
   // Pollux: the folder of measured step times, <application>_placements.csv and
   // <application>_scalability.csv, without which samples are no duration.
   std::string profiles{};
+  // Muri: a job's work is its iterations times the iteration time that the trace measured, not its
+  // duration column, which in the testbed's trace is another figure.
+  bool work_from_iterations = false;
 };
 
 // "philly", "muri", "tiresias", "gavel", "pollux", "shockwave", "sacct", "penstock".

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "penstock/core/check.h"
 
 namespace penstock::cluster::internal {
 
-Capacity::Capacity(const Topology& cluster) : cluster_(cluster) {
+Capacity::Capacity(const Topology& cluster, bool whole_nodes)
+    : cluster_(cluster), whole_nodes_(whole_nodes), largest_(cluster.largest_node()) {
   const std::size_t nodes = cluster.nodes.size();
   nodes_.resize(nodes);
   held_down_.resize(nodes);
@@ -18,7 +20,7 @@ Capacity::Capacity(const Topology& cluster) : cluster_(cluster) {
     while (rack_begin_.size() <= rack) rack_begin_.push_back(std::int32_t(node));
   }
   while (rack_begin_.size() <= racks_.size()) rack_begin_.push_back(std::int32_t(nodes));
-  const auto largest = std::size_t(cluster.largest_node());
+  const auto largest = std::size_t(largest_);
   by_free_.assign(largest + 1, std::vector<std::uint64_t>((nodes + 63) / 64));
   count_by_free_.assign(largest + 1, 0);
   count_by_free_[0] = std::int32_t(nodes);
@@ -69,12 +71,24 @@ void Capacity::set_down(std::int32_t node, bool down) {
   down_[index] = down;
 }
 
-int Capacity::free_in_rack(std::int32_t rack) const {
-  int free = racks_[std::size_t(rack)];
-  if (reserved_ >= 0 && cluster_.nodes[std::size_t(reserved_)].rack == rack) {
-    free -= free_on(reserved_);
+int Capacity::open_on(std::int32_t node, int accelerators) const {
+  if (node == reserved_) return 0;
+  const int free = free_on(node);
+  if (!wants_whole_nodes(accelerators)) return free;
+  return free == cluster_.nodes[std::size_t(node)].accelerators ? free : 0;
+}
+
+int Capacity::open_in_rack(std::int32_t rack, int accelerators) const {
+  int open = racks_[std::size_t(rack)];
+  if (wants_whole_nodes(accelerators)) {
+    open = 0;
+    for (std::int32_t node = rack_begin(rack); node < rack_begin(rack + 1); ++node) {
+      open += open_on(node, accelerators);
+    }
+  } else if (reserved_ >= 0 && cluster_.nodes[std::size_t(reserved_)].rack == rack) {
+    open -= free_on(reserved_);
   }
-  return free;
+  return open;
 }
 
 std::int32_t Capacity::best_node(int accelerators) const {
@@ -95,35 +109,37 @@ std::int32_t Capacity::best_node(int accelerators) const {
 std::int32_t Capacity::best_rack(int accelerators) const {
   std::int32_t best = -1;
   for (std::int32_t rack = 0; rack < racks(); ++rack) {
-    if (free_in_rack(rack) < accelerators) continue;
-    if (best < 0 || free_in_rack(rack) < free_in_rack(best)) best = rack;
+    const int open = open_in_rack(rack, accelerators);
+    if (open < accelerators) continue;
+    if (best < 0 || open < open_in_rack(best, accelerators)) best = rack;
   }
   return best;
 }
 
-void Capacity::fill_from_rack(std::int32_t rack, int accelerators, Placement& placement) const {
+void Capacity::fill_from_rack(std::int32_t rack, int part, int accelerators,
+                              Placement& placement) const {
+  const auto open = [&](std::int32_t node) { return open_on(node, accelerators); };
   const std::size_t before = placement.parts.size();
   const auto chosen = [&](std::int32_t node) {
     return std::any_of(placement.parts.begin() + std::ptrdiff_t(before), placement.parts.end(),
-                       [&](const Placement::Part& part) { return part.node == node; });
+                       [&](const Placement::Part& other) { return other.node == node; });
   };
-  while (accelerators > 0) {
+  while (part > 0) {
     // The fullest node that ends it, else the emptiest node there is.
     std::int32_t best = -1;
     for (std::int32_t node = rack_begin(rack); node < rack_begin(rack + 1); ++node) {
-      if (open_on(node) == 0 || chosen(node)) continue;
-      const bool ends = open_on(node) >= accelerators;
-      const bool best_ends = best >= 0 && open_on(best) >= accelerators;
+      if (open(node) == 0 || chosen(node)) continue;
+      const bool ends = open(node) >= part;
+      const bool best_ends = best >= 0 && open(best) >= part;
       if (best < 0 || (ends && !best_ends) ||
-          (ends == best_ends &&
-           (ends ? open_on(node) < open_on(best) : open_on(node) > open_on(best)))) {
+          (ends == best_ends && (ends ? open(node) < open(best) : open(node) > open(best)))) {
         best = node;
       }
     }
     PENSTOCK_CHECK(best >= 0);
-    const int part = std::min(accelerators, open_on(best));
-    placement.parts.push_back({best, part});
-    accelerators -= part;
+    const int taken = std::min(part, open(best));
+    placement.parts.push_back({best, taken});
+    part -= taken;
   }
 }
 
@@ -138,27 +154,31 @@ bool Capacity::find(int accelerators, Tier tier, Placement& placement) const {
   if (tier == Tier::kRack) {
     const std::int32_t rack = best_rack(accelerators);
     if (rack < 0) return false;
-    fill_from_rack(rack, accelerators, placement);
+    fill_from_rack(rack, accelerators, accelerators, placement);
   } else {
-    if (free_ - (reserved_ >= 0 ? free_on(reserved_) : 0) < accelerators) return false;
-    std::vector<char> used(std::size_t(racks()), 0);
+    std::vector<int> open(static_cast<std::size_t>(racks()));
+    int all = 0;
+    for (std::int32_t rack = 0; rack < racks(); ++rack) {
+      all += open[std::size_t(rack)] = open_in_rack(rack, accelerators);
+    }
+    if (all < accelerators) return false;
     int left = accelerators;
     while (left > 0) {
       std::int32_t best = -1;
       for (std::int32_t rack = 0; rack < racks(); ++rack) {
-        const int free = free_in_rack(rack);
-        if (free == 0 || used[std::size_t(rack)]) continue;
-        const bool ends = free >= left;
-        const bool best_ends = best >= 0 && free_in_rack(best) >= left;
+        const int here = open[std::size_t(rack)];
+        if (here == 0) continue;
+        const int most = best >= 0 ? open[std::size_t(best)] : 0;
+        const bool ends = here >= left;
+        const bool best_ends = most >= left;
         if (best < 0 || (ends && !best_ends) ||
-            (ends == best_ends && (ends ? free < free_in_rack(best) : free > free_in_rack(best)))) {
+            (ends == best_ends && (ends ? here < most : here > most))) {
           best = rack;
         }
       }
       PENSTOCK_CHECK(best >= 0);
-      used[std::size_t(best)] = 1;
-      const int part = std::min(left, free_in_rack(best));
-      fill_from_rack(best, part, placement);
+      const int part = std::min(left, std::exchange(open[std::size_t(best)], 0));
+      fill_from_rack(best, part, accelerators, placement);
       left -= part;
     }
   }
@@ -172,7 +192,7 @@ bool Capacity::find_even(int accelerators, int parts, Tier tier, Placement& plac
   const auto gather = [&](std::int32_t begin, std::int32_t end) {
     placement.parts.clear();
     for (std::int32_t node = begin; node < end && int(placement.parts.size()) < parts; ++node) {
-      if (open_on(node) >= part) placement.parts.push_back({node, part});
+      if (open_on(node, accelerators) >= part) placement.parts.push_back({node, part});
     }
     return int(placement.parts.size()) == parts;
   };

@@ -11,7 +11,8 @@ namespace penstock::cluster::internal {
 
 class Capacity {
  public:
-  explicit Capacity(const Topology& cluster);
+  // `whole_nodes`: a job larger than a node takes only nodes that are free as a whole.
+  Capacity(const Topology& cluster, bool whole_nodes);
 
   int free() const { return free_; }
   int free_on(std::int32_t node) const { return nodes_[std::size_t(node)]; }
@@ -37,14 +38,19 @@ class Capacity {
   const Topology& cluster() const { return cluster_; }
   std::int32_t rack_begin(std::int32_t rack) const { return rack_begin_[std::size_t(rack)]; }
   std::int32_t racks() const { return std::int32_t(rack_begin_.size()) - 1; }
-  int free_in_rack(std::int32_t rack) const;
+  // What a job of so many accelerators may take of a node, and of a rack.
+  int open_on(std::int32_t node, int accelerators) const;
+  int open_in_rack(std::int32_t rack, int accelerators) const;
+  bool wants_whole_nodes(int accelerators) const { return whole_nodes_ && accelerators > largest_; }
 
  private:
-  int open_on(std::int32_t node) const { return node == reserved_ ? 0 : free_on(node); }
   void change(std::int32_t node, int by);
-  void fill_from_rack(std::int32_t rack, int accelerators, Placement& placement) const;
+  // `part` of the job's accelerators.
+  void fill_from_rack(std::int32_t rack, int part, int accelerators, Placement& placement) const;
 
   const Topology& cluster_;
+  bool whole_nodes_;
+  int largest_;                          // accelerators of the largest node
   std::vector<std::int32_t> nodes_;      // free
   std::vector<std::int32_t> held_down_;  // given back while down
   std::vector<char> down_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -48,6 +49,7 @@ struct SchedulerJob {
   Placement placement;
   JobRef previous = kNoJob;  // in its queue's running jobs
   JobRef next = kNoJob;
+  Placement planned;          // of this walk, where all are placed anew
   double key = 0;             // while pending, and of the last walk
   std::int64_t sequence = 0;  // while pending
   Time first_offer;
@@ -95,6 +97,7 @@ struct Scheduler::State {
   const bool by_count;
   const bool keeps_running;  // someone reads the lists of running jobs
   Capacity capacity;
+  std::optional<Capacity> plan;  // where all jobs are placed anew
   DelayTuner tuner;
   std::vector<SchedulerJob> jobs;
   std::vector<JobRef> unused;
@@ -162,7 +165,10 @@ struct Scheduler::State {
   PendingList* first(SchedulerQueue& queue, std::int64_t available);
   void walk_queues_by_count();
   void walk_mixed_by_count();
+  bool take_room(JobRef ref, std::int64_t& available);
   void select(JobRef ref);
+  void empty_plan();
+  void move_to_plan();
   void apply_by_count();
 
   // walk_by_place.cpp

@@ -258,6 +258,7 @@ TEST(ReductionTest, InOneRackOfSingleAcceleratorsAllPatienceRulesStartAndEndEqua
     for (const PatienceRule& rule : patience_rules()) {
       // Walks that preempt by count look for other victims.
       if (rule.by_count && make_policy(order, "")->order.preemptive) continue;
+      if (rule.anew) continue;  // moves running jobs, which costs them a restart
       ASSERT_TRUE(equal_stays(first, stays(rule.name), true)) << order << " " << rule.name;
     }
   }

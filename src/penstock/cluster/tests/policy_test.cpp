@@ -207,6 +207,7 @@ TEST(PatienceTest, EachRuleWaitsAsItSays) {
 TEST(PatienceTest, AJobTooLargeForANodeOnlyWaitsForARack) {
   const std::map<std::string, std::int64_t> until_network = {{"count", 0},
                                                              {"no-wait", 0},
+                                                             {"anew", 0},
                                                              {"consolidated", kNever.ns},
                                                              {"tiresias", kNever.ns},
                                                              {"slurm", 300 * kSecond},

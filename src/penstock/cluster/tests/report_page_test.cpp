@@ -82,7 +82,9 @@ TEST(LaneBlocksTest, EveryAcceleratorHasOneJobAtATimeAndNoSecondIsLost) {
   EXPECT_NEAR(accelerator_seconds(blocks), held, 1e-9 * held);
   for (const auto& [lane, list] : by_lane(blocks)) {
     EXPECT_LT(lane, run.cluster.accelerators());
-    for (std::size_t i = 1; i < list.size(); ++i) EXPECT_LE(list[i - 1].end, list[i].start);
+    for (std::size_t i = 1; i < list.size(); ++i) {
+      EXPECT_LE(list[i - 1].end, list[i].start);
+    }
   }
 }
 
@@ -137,7 +139,9 @@ TEST(LaneBlocksTest, MergingCountsEveryStayAndCoversItsTime) {
   EXPECT_EQ(seen_stays, stays);
   EXPECT_GE(accelerator_seconds(seen.blocks), accelerator_seconds(blocks));
   for (const auto& [lane, list] : by_lane(seen.blocks)) {
-    for (std::size_t i = 1; i < list.size(); ++i) EXPECT_LE(list[i - 1].end, list[i].start);
+    for (std::size_t i = 1; i < list.size(); ++i) {
+      EXPECT_LE(list[i - 1].end, list[i].start);
+    }
   }
 }
 

@@ -19,7 +19,8 @@ float network_share(Rows& rows, int iteration_time, int network_time) {
   return static_cast<float>(std::min(share, 1.0));
 }
 
-Result<JobTrace> read(const Source& source, int digits, bool has_resources) {
+Result<JobTrace> read(const Source& source, int digits, bool has_resources,
+                      bool work_from_iterations) {
   Rows rows(source.text, source.name, {.has_quotes = true});
   const int id = rows.column("job_id");
   const int gpus = rows.column("num_gpu");
@@ -39,6 +40,15 @@ Result<JobTrace> read(const Source& source, int digits, bool has_resources) {
     job.model = intake.model(rows.text(model));
     if (batch >= 0) job.batch = static_cast<std::int32_t>(rows.count(batch, 1, kMostBatch));
     job.duration_ns = rows.duration_ns(duration, digits);
+    if (work_from_iterations) {
+      const std::int64_t iteration = rows.duration_ns(iteration_time, kMilliDigits);
+      if (job.iterations > kLongest / std::max<std::int64_t>(iteration, 1)) {
+        rows.wrong(iterations, "iterations times iteration_time lie beyond 100 years",
+                   "mend one of them");
+      } else {
+        job.duration_ns = job.iterations * iteration;
+      }
+    }
     if (has_resources) job.network_share = network_share(rows, iteration_time, network_time);
     intake.add(std::move(job));
   }
@@ -47,8 +57,12 @@ Result<JobTrace> read(const Source& source, int digits, bool has_resources) {
 
 }  // namespace
 
-Result<JobTrace> read_muri(const Source& source) { return read(source, kMilliDigits, true); }
+Result<JobTrace> read_muri(const Source& source) {
+  return read(source, kMilliDigits, true, source.format.work_from_iterations);
+}
 
-Result<JobTrace> read_tiresias(const Source& source) { return read(source, kSecondDigits, false); }
+Result<JobTrace> read_tiresias(const Source& source) {
+  return read(source, kSecondDigits, false, false);
+}
 
 }  // namespace penstock::trace::internal
