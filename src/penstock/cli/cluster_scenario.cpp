@@ -125,6 +125,7 @@ Status ClusterScenario::prepare() {
                                "write NAME=VALUE, as in delay-node=30min");
     }
     PENSTOCK_TRY_STATUS(settings_.set(assignment.substr(0, equals), assignment.substr(equals + 1)));
+    sets_migrate_ = sets_migrate_ || assignment.substr(0, equals) == "migrate";
   }
   return {};
 }
@@ -175,7 +176,9 @@ Result<cluster::Policy> ClusterScenario::policy(const std::string& order,
                                                 const std::string& placement) const {
   PENSTOCK_TRY(cluster::Policy policy,
                cluster::make_policy(order, oracle() && placement.empty() ? "count" : placement));
+  const bool migrates = policy.settings.migrate;
   policy.settings = settings_;
+  if (!sets_migrate_) policy.settings.migrate = migrates;
   policy.tiresias_oracle = oracle();
   return policy;
 }

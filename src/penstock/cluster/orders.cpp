@@ -83,7 +83,8 @@ std::vector<Order> make_orders() {
                     .queues = 3,
                     .service = Service::kUseful,
                     .key = by_compute_share,
-                    .usual_rule = "auto"});
+                    .usual_rule = "priced",
+                    .usually_migrates = true});
   return orders;
 }
 
@@ -113,6 +114,7 @@ Result<Policy> make_policy(const std::string& order, const std::string& rule) {
   PENSTOCK_TRY(policy.order, find(orders(), order, "order"));
   PENSTOCK_TRY(policy.rule, find(patience_rules(), rule.empty() ? policy.order.usual_rule : rule,
                                  "patience rule"));
+  policy.settings.migrate = rule.empty() && policy.order.usually_migrates;
   return policy;
 }
 

@@ -34,7 +34,8 @@ struct JobView {
   Time held;       // time for which it has held its accelerators: attained service / accelerators
   Time useful;     // the same, weighted by its speed relative to its best placement
   Time remaining;  // at its best placement; what the trace or the user says
-  double compute_share() const { return held.ns > 0 ? double(useful.ns) / double(held.ns) : 1; }
+  Time worked{};   // of the time held, that in which it made progress: all but saving and restoring
+  double compute_share() const { return worked.ns > 0 ? double(useful.ns) / double(worked.ns) : 1; }
 };
 
 // Every number that a policy reads, declared once: parameter_table() gives name, unit, default,
@@ -53,7 +54,7 @@ struct Settings {
   Time migrate_margin;   // what a migration must save above its cost
   bool migrate = false;
   bool whole_nodes = false;  // a job larger than a node takes whole nodes
-  Time reserve_after;  // a job that declined for so long has nodes held back; zero: never
+  Time reserve_after;        // a job that declined for so long has nodes held back; zero: never
   double tuner_quantile = 0.9;
   std::int64_t tuner_window = 32;
   std::int64_t tuner_confidence = 8;
@@ -97,6 +98,7 @@ struct Order {
   // Smaller goes first; constant while a job is pending; equal keys keep their order of arrival.
   double (*key)(const JobView&, const Settings&) = nullptr;
   std::string usual_rule = "no-wait";  // of patience
+  bool usually_migrates = false;       // and then jobs move
 };
 const std::vector<Order>& orders();
 
@@ -137,7 +139,8 @@ struct Policy {
 
   std::array<Time, 2> queue_limits() const { return {settings.las_limit_0, settings.las_limit_1}; }
 };
-// `rule` empty: the order's usual one. An unknown name is an error with the nearest.
+// `rule` empty: the order's usual one, and migration where it is usual with it. An unknown name is
+// an error with the nearest.
 Result<Policy> make_policy(const std::string& order, const std::string& rule);
 
 // What the policy's rule says of the job, less what waiting could never bring it: a job too large

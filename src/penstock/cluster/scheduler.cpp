@@ -26,16 +26,17 @@ Time Scheduler::State::held(const SchedulerJob& job) const {
 }
 
 Progress Scheduler::State::progress(const SchedulerJob& job) const {
-  if (!job.running || now <= job.since) return {job.useful, job.remaining};
+  if (!job.running || now <= job.since) return {job.useful, job.remaining, job.worked};
   const Time passed = now - job.since;
   const Time done = job.rate == 1 ? passed : Time{std::llround(double(passed.ns) * job.rate)};
-  return {job.useful + done, std::max(Time{0}, job.remaining - done)};
+  return {job.useful + done, std::max(Time{0}, job.remaining - done), job.worked + passed};
 }
 
 void Scheduler::State::advance(SchedulerJob& job) {
   const Progress reached = progress(job);
   job.useful = reached.useful;
   job.remaining = reached.remaining;
+  job.worked = reached.worked;
   if (job.running) job.since = std::max(job.since, now);
 }
 
@@ -45,7 +46,8 @@ JobView Scheduler::State::view(const SchedulerJob& job) const {
           .submit = job.submit,
           .held = held(job),
           .useful = reached.useful,
-          .remaining = reached.remaining};
+          .remaining = reached.remaining,
+          .worked = reached.worked};
 }
 
 double Scheduler::State::slowdown(const SchedulerJob& job, Tier tier) const {
@@ -292,6 +294,7 @@ JobStatus Scheduler::status(JobRef job, Time now) const {
   status.submit = it.submit;
   status.held = view.held;
   status.useful = view.useful;
+  status.worked = view.worked;
   status.remaining = view.remaining;
   status.rate = it.running ? it.rate : 0;
   status.queue = it.queue;

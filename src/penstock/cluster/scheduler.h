@@ -52,6 +52,7 @@ struct JobStatus {
   Time submit;
   Time held;  // attained service over accelerators
   Time useful;
+  Time worked;      // JobView::worked
   Time remaining;   // at the best placement
   double rate = 0;  // of progress, relative to the best placement
   int queue = 0;

@@ -13,6 +13,7 @@ JobRef Scheduler::restore(const JobRequest& request, const JobStatus& left, Time
   it.submit = left.submit;
   it.held = left.held;
   it.useful = left.useful;
+  it.worked = left.worked;
   it.remaining = left.remaining;
   it.queue = std::clamp(left.queue, 0, s.order.queues - 1);
   if (left.running) {

@@ -81,6 +81,7 @@ class ClusterScenario {
   cluster::Topology topology_;
   std::optional<cluster::SpeedBook> speeds_;
   cluster::Settings settings_;
+  bool sets_migrate_ = false;
 };
 
 }  // namespace penstock::cli::internal

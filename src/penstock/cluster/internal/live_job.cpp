@@ -111,6 +111,7 @@ std::string record_of(const LiveJob& job) {
                      {"submit_ns", status.submit.ns},
                      {"held_ns", status.held.ns},
                      {"useful_ns", status.useful.ns},
+                     {"worked_ns", status.worked.ns},
                      {"remaining_ns", status.remaining.ns},
                      {"rate", status.rate},
                      {"queue", status.queue},
@@ -149,6 +150,7 @@ Result<LiveJob> job_from_record(const std::string& text, const std::string& wher
     status.submit.ns = json.at("submit_ns");
     status.held.ns = json.at("held_ns");
     status.useful.ns = json.at("useful_ns");
+    status.worked.ns = json.at("worked_ns");
     status.remaining.ns = json.at("remaining_ns");
     status.rate = json.at("rate");
     status.queue = json.at("queue");

@@ -40,6 +40,7 @@ struct SchedulerJob {
   Time submit;
   Time held;        // up to held_since
   Time useful;      // up to since
+  Time worked;      // likewise
   Time remaining;   // up to since
   Time held_since;  // running
   Time started;     // this stay
@@ -75,6 +76,7 @@ struct SchedulerQueue {
 struct Progress {
   Time useful;
   Time remaining;
+  Time worked;
 };
 
 struct Wakeup {

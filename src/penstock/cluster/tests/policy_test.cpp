@@ -107,7 +107,7 @@ TEST(PolicyTest, NamesAreUniqueAndEveryPairCanBeMade) {
   std::set<std::string> names;
   for (const Order& order : orders()) {
     EXPECT_TRUE(names.insert(order.name).second) << order.name;
-    EXPECT_EQ(policy(order.name).rule.name, order.name == "dally" ? "auto" : "no-wait");
+    EXPECT_EQ(policy(order.name).rule.name, order.name == "dally" ? "priced" : "no-wait");
     for (const PatienceRule& rule : patience_rules()) {
       const Policy made = policy(order.name, rule.name);
       EXPECT_EQ(made.order.name, order.name);
@@ -154,18 +154,30 @@ TEST(OrderTest, DallyAtFullSpeedIsTiresias) {
   core::RandomStream random(1, "held");
   for (int i = 0; i < 1000; ++i) {
     const Time held{static_cast<std::int64_t>(random.below(std::uint64_t{1} << 55))};
-    const JobView job{
-        .accelerators = 4, .submit = {}, .held = held, .useful = held, .remaining = {}};
+    const JobView job{.accelerators = 4,
+                      .submit = {},
+                      .held = held,
+                      .useful = held,
+                      .remaining = {},
+                      .worked = held};
     ASSERT_EQ(key(dally, job), 1);
   }
   EXPECT_EQ(key(dally, JobView{}), 1);
 }
 
 TEST(OrderTest, DallyPutsTheJobThatWasSlowedMostFirst) {
-  const JobView slowed{
-      .accelerators = 4, .submit = {}, .held = {100}, .useful = {40}, .remaining = {}};
-  const JobView quick{
-      .accelerators = 4, .submit = {}, .held = {1000}, .useful = {990}, .remaining = {}};
+  const JobView slowed{.accelerators = 4,
+                       .submit = {},
+                       .held = {100},
+                       .useful = {40},
+                       .remaining = {},
+                       .worked = {100}};
+  const JobView quick{.accelerators = 4,
+                      .submit = {},
+                      .held = {1000},
+                      .useful = {990},
+                      .remaining = {},
+                      .worked = {1000}};
   EXPECT_LT(key(policy("dally"), slowed), key(policy("dally"), quick));
 }
 

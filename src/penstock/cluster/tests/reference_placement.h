@@ -28,6 +28,7 @@ struct PlacedJob {
   // of the replay
   std::int64_t held = 0;
   std::int64_t useful = 0;
+  std::int64_t worked = 0;
   std::int64_t started = 0;   // this stay
   std::int64_t progress = 0;  // of this stay begins then
   std::int64_t first_offer = -1;
@@ -146,6 +147,7 @@ class ReferencePlacement {
       const std::int64_t passed = std::max<std::int64_t>(0, to - std::max(now_, job.progress));
       PENSTOCK_CHECK(passed % slowdown(job) == 0);
       job.useful += passed / slowdown(job);
+      job.worked += passed;
     }
     now_ = to;
   }
@@ -291,7 +293,7 @@ class ReferencePlacement {
   void wait_in_front(std::size_t i, std::size_t queue) {
     PlacedJob& job = jobs_[i];
     job.first_offer = -1;
-    if (rules_.useful) job.key = job.held > 0 ? double(job.useful) / double(job.held) : 1;
+    if (rules_.useful) job.key = job.worked > 0 ? double(job.useful) / double(job.worked) : 1;
     waiting_[queue].insert(waiting_[queue].begin(), i);
   }
 
