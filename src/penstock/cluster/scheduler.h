@@ -38,7 +38,7 @@ struct Decision {
   DecisionKind kind = DecisionKind::kStart;
   JobRef job = 0;
   Placement placement;  // kStart, kMigrate: where to; kPreempt: where from
-  // kStart: for how long it had declined what was free, for a node's sake, then for a rack's.
+  // kStart: for how long it had insisted on a node, then on a rack, since it first declined.
   Time declined_for_node;
   Time declined_for_rack;
 };

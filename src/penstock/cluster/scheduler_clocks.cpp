@@ -113,19 +113,20 @@ std::pair<Time, Time> Scheduler::State::declined(const SchedulerJob& job) const 
   const Time waited = now - job.first_offer;
   const Time for_node =
       job.best == Tier::kNode ? std::min(waited, job.rack_at - job.first_offer) : Time{};
-  return {for_node, waited - for_node};
+  return {for_node, std::min(waited, job.network_at - job.first_offer) - for_node};
 }
 
 // What the wait of a job that starts at `tier` says about waiting for each tier.
 void Scheduler::State::record_wait(const SchedulerJob& job, Tier tier) {
-  const auto [for_node, for_rack] = declined(job);
+  const Time waited = job.offered ? now - job.first_offer : Time{};
+  const Time for_node = declined(job).first;
   const std::int32_t demand = job.request.accelerators;
   if (job.best == Tier::kNode && demand > 1) {
     const bool granted = tier == Tier::kNode;
-    tuner.add(Tier::kNode, demand, {now, granted ? for_node + for_rack : for_node, !granted});
+    tuner.add(Tier::kNode, demand, {now, granted ? waited : for_node, !granted});
   }
   if (tier == Tier::kRack || (tier == Tier::kNetwork && job.best != Tier::kNetwork)) {
-    tuner.add(Tier::kRack, demand, {now, for_rack, tier == Tier::kNetwork});
+    tuner.add(Tier::kRack, demand, {now, waited - for_node, tier == Tier::kNetwork});
   }
 }
 

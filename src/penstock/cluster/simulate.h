@@ -65,7 +65,7 @@ struct JobOutcome {
   Time end;
   Time held;               // all its time on accelerators
   Time restart;            // of it, saving and restoring
-  Time declined_for_node;  // of its waiting: accelerators were free, but not in one node
+  Time declined_for_node;  // of its waiting: since its first offer only a node would do
   Time declined_for_rack;
 };
 

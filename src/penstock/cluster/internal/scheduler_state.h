@@ -154,7 +154,7 @@ struct Scheduler::State {
   void offer(JobRef ref);
   void offer(PendingList& list);
   void end_patience();
-  // Until now, for a node and then for a rack.
+  // How long it has insisted on a node, and then on a rack, since its first offer.
   std::pair<Time, Time> declined(const SchedulerJob& job) const;
   void record_wait(const SchedulerJob& job, Tier tier);
   void demote();
