@@ -402,7 +402,7 @@ Result<SimulationResult> simulate(const Simulation& simulation, SpeedBook& speed
   for (const trace::TrainingJob& job : simulation.trace.jobs) {
     if (job.accelerators <= there) continue;
     if (errors.size() == 20) break;
-    errors.push_back(core::input_error("",
+    errors.push_back(core::input_error(simulation.trace.source,
                                        fmt::format("job {} wants {} accelerators and the cluster "
                                                    "has {}",
                                                    job.name, job.accelerators, there),
@@ -410,7 +410,8 @@ Result<SimulationResult> simulate(const Simulation& simulation, SpeedBook& speed
                          .value());
   }
   if (!errors.empty()) return core::fail(core::join_errors(std::move(errors)));
-  if (simulation.trace.jobs.empty()) return core::input_error("", "the trace holds no job");
+  if (simulation.trace.jobs.empty())
+    return core::input_error(simulation.trace.source, "holds no job");
   return Replay(simulation, speeds).run();
 }
 

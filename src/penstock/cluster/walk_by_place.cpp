@@ -95,6 +95,87 @@ void Scheduler::State::collect_victims(const SchedulerJob& taker, int level,
   for (const auto& [_, ref] : lower) consider(ref);
 }
 
+// What the job could have of a node if all victims there went.
+int Scheduler::State::clearable(std::int32_t node, int demand) const {
+  if (node == capacity.reserved()) return 0;
+  const int all = capacity.free_on(node) + reclaimable[std::size_t(node)];
+  const bool whole = all == cluster.nodes[std::size_t(node)].accelerators;
+  return whole || !capacity.wants_whole_nodes(demand) ? all : 0;
+}
+
+// Among the places of the tier that would hold the job, the one where most is free; empty: none.
+NodeRange Scheduler::State::place_to_clear(int demand, Tier tier) const {
+  NodeRange place;
+  int most = -1;
+  const auto look = [&](NodeRange range) {
+    int free = 0;
+    int all = 0;
+    for (std::int32_t node = range.begin; node < range.end; ++node) {
+      free += capacity.open_on(node, demand);
+      all += clearable(node, demand);
+    }
+    if (all < demand || free <= most) return;
+    most = free;
+    place = range;
+  };
+  const auto nodes = std::int32_t(cluster.nodes.size());
+  if (tier == Tier::kNode) {
+    for (std::int32_t node = 0; node < nodes; ++node) look({node, node + 1});
+  } else if (tier == Tier::kRack) {
+    for (std::int32_t rack = 0; rack < capacity.racks(); ++rack) {
+      look({capacity.rack_begin(rack), capacity.rack_begin(rack + 1)});
+    }
+  } else {
+    look({0, nodes});
+  }
+  return place;
+}
+
+// Preempts all victims on as many nodes of the place as the job needs, those that lose least.
+void Scheduler::State::clear_whole_nodes(NodeRange place, int demand,
+                                         const std::vector<JobRef>& victims) {
+  std::vector<std::int32_t> cleared;
+  for (std::int32_t node = place.begin; node < place.end; ++node) {
+    if (clearable(node, demand) > 0) cleared.push_back(node);
+  }
+  std::stable_sort(cleared.begin(), cleared.end(), [&](std::int32_t a, std::int32_t b) {
+    return reclaimable[std::size_t(a)] < reclaimable[std::size_t(b)];
+  });
+  int enough = 0;
+  std::size_t nodes = 0;
+  while (enough < demand) enough += clearable(cleared[nodes++], demand);
+  cleared.resize(nodes);
+  for (const JobRef victim : victims) {
+    const auto& parts = job(victim).placement.parts;
+    if (std::any_of(parts.begin(), parts.end(), [&](const Placement::Part& part) {
+          return std::find(cleared.begin(), cleared.end(), part.node) != cleared.end();
+        })) {
+      preempt(victim);
+    }
+  }
+}
+
+// Preempts victims in the place, the least important first, until the job has room there.
+void Scheduler::State::clear_room(NodeRange place, int demand, const std::vector<JobRef>& victims) {
+  int free = 0;
+  for (std::int32_t node = place.begin; node < place.end; ++node) {
+    free += capacity.open_on(node, demand);
+  }
+  for (const JobRef victim : victims) {
+    if (free >= demand) return;
+    int gain = 0;
+    for (const Placement::Part& part : job(victim).placement.parts) {
+      if (part.node >= place.begin && part.node < place.end && part.node != capacity.reserved() &&
+          !capacity.down(part.node)) {
+        gain += part.accelerators;
+      }
+    }
+    if (gain == 0) continue;
+    free += gain;
+    preempt(victim);
+  }
+}
+
 bool Scheduler::State::try_preempt(JobRef ref, int level) {
   SchedulerJob& it = job(ref);
   const int demand = it.request.accelerators;
@@ -108,88 +189,18 @@ bool Scheduler::State::try_preempt(JobRef ref, int level) {
   std::vector<JobRef> victims;
   collect_victims(it, level, victims);
   reclaimable.assign(cluster.nodes.size(), 0);
-  int total = capacity.free();
   for (const JobRef victim : victims) {
     for (const Placement::Part& part : job(victim).placement.parts) {
-      if (capacity.down(part.node)) continue;
-      reclaimable[std::size_t(part.node)] += part.accelerators;
-      total += part.accelerators;
+      if (!capacity.down(part.node)) reclaimable[std::size_t(part.node)] += part.accelerators;
     }
   }
-  if (total < demand) return false;
-
-  // What the job could have of a node if all victims there went.
-  const auto clearable = [&](std::int32_t node) {
-    if (node == capacity.reserved()) return 0;
-    const int all = capacity.free_on(node) + reclaimable[std::size_t(node)];
-    const bool whole = all == cluster.nodes[std::size_t(node)].accelerators;
-    return whole || !capacity.wants_whole_nodes(demand) ? all : 0;
-  };
-  const auto room = [&](std::int32_t begin, std::int32_t end) {
-    std::pair<int, int> free_and_all{0, 0};
-    for (std::int32_t node = begin; node < end; ++node) {
-      free_and_all.first += capacity.open_on(node, demand);
-      free_and_all.second += clearable(node);
-    }
-    return free_and_all;
-  };
-  const auto nodes = std::int32_t(cluster.nodes.size());
   for (int tier = int(it.best); tier <= int(it.allowed); ++tier) {
-    // Where most is free among the places that would hold it.
-    std::pair<std::int32_t, std::int32_t> place{-1, -1};
-    int most = -1;
-    const auto look = [&](std::int32_t begin, std::int32_t end) {
-      const auto [free, all] = room(begin, end);
-      if (all < demand || free <= most) return;
-      most = free;
-      place = {begin, end};
-    };
-    if (Tier(tier) == Tier::kNode) {
-      for (std::int32_t node = 0; node < nodes; ++node) look(node, node + 1);
-    } else if (Tier(tier) == Tier::kRack) {
-      for (std::int32_t rack = 0; rack < capacity.racks(); ++rack) {
-        look(capacity.rack_begin(rack), capacity.rack_begin(rack + 1));
-      }
-    } else {
-      look(0, nodes);
-    }
-    if (most < 0) continue;
+    const NodeRange place = place_to_clear(demand, Tier(tier));
+    if (place.begin == place.end) continue;
     if (capacity.wants_whole_nodes(demand)) {
-      // The nodes that lose least, until they are enough.
-      std::vector<std::int32_t> cleared;
-      for (std::int32_t node = place.first; node < place.second; ++node) {
-        if (clearable(node) > 0) cleared.push_back(node);
-      }
-      std::stable_sort(cleared.begin(), cleared.end(), [&](std::int32_t a, std::int32_t b) {
-        return reclaimable[std::size_t(a)] < reclaimable[std::size_t(b)];
-      });
-      int enough = 0;
-      std::size_t nodes_taken = 0;
-      while (enough < demand) enough += clearable(cleared[nodes_taken++]);
-      cleared.resize(nodes_taken);
-      for (const JobRef victim : victims) {
-        const auto& parts = job(victim).placement.parts;
-        if (std::any_of(parts.begin(), parts.end(), [&](const Placement::Part& part) {
-              return std::find(cleared.begin(), cleared.end(), part.node) != cleared.end();
-            })) {
-          preempt(victim);
-        }
-      }
-    }
-    int free = room(place.first, place.second).first;
-    for (const JobRef victim : victims) {
-      if (!job(victim).running) continue;
-      if (free >= demand) break;
-      int gain = 0;
-      for (const Placement::Part& part : job(victim).placement.parts) {
-        if (part.node >= place.first && part.node < place.second &&
-            part.node != capacity.reserved() && !capacity.down(part.node)) {
-          gain += part.accelerators;
-        }
-      }
-      if (gain == 0) continue;
-      free += gain;
-      preempt(victim);
+      clear_whole_nodes(place, demand, victims);
+    } else {
+      clear_room(place, demand, victims);
     }
     Placement placement;
     const bool found = choose(it, Tier(tier), placement);

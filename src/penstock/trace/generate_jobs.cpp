@@ -204,6 +204,7 @@ Result<JobTrace> generate_jobs(const JobLaw& law, std::uint64_t seed) {
   RandomStream sizes(seed, "job accelerators");
   RandomStream kinds(seed, "job models");
   JobTrace trace;
+  trace.source = law.law;
   trace.models = law.models;
   trace.jobs.reserve(static_cast<std::size_t>(law.jobs));
   // The hours of philly-like count from midnight; else the first job makes the beginning.

@@ -57,7 +57,9 @@ Result<JobTrace> parse_jobs(std::string_view text, const std::string& name,
   if (text.size() > std::numeric_limits<std::uint32_t>::max()) {
     return core::input_error(name, "is over 4 GiB long", "split it");
   }
-  return reader->read({text, name, format});
+  PENSTOCK_TRY(JobTrace trace, reader->read({text, name, format}));
+  trace.source = name;
+  return trace;
 }
 
 Result<JobTrace> read_jobs(const std::string& path, const JobFormat& format) {

@@ -37,6 +37,7 @@ struct TrainingJob {
 struct JobTrace {
   std::vector<TrainingJob> jobs;
   std::vector<std::string> models;  // lower case, as the trace writes them: "resnet50"; each once
+  std::string source;               // the file, or the law that drew it; for errors
   std::vector<std::string> notes;   // what of the file was left out, and why; one sentence each
 };
 

@@ -63,6 +63,21 @@ TEST_F(ClusterSimulateTest, TheLedgerSumsToTheClusterAndHasItsPrice) {
   EXPECT_TRUE(Json::parse(*core::read_file(path("trace.json"))).contains("traceEvents"));
 }
 
+TEST_F(ClusterSimulateTest, AJobLargerThanANodeTakesWholeNodesWhereAsked) {
+  // Twelve accelerators are free beside `small`, eight of them on a whole node.
+  const std::string jobs = write("jobs.csv",
+                                 "name,submit_s,duration_s,accelerators\n"
+                                 "small,0,100,4\nwide,1,50,12\n");
+  const std::vector<std::string> words = {"cluster",  "simulate", jobs,     "--cluster", cluster(),
+                                          "--policy", "fifo",     "--json", "--no-book"};
+  ASSERT_TRUE(run(words)) << complained();
+  EXPECT_EQ(printed_json().at("makespan_s"), 100);
+  std::vector<std::string> whole = words;
+  whole.insert(whole.end(), {"--set", "whole-nodes=yes"});
+  ASSERT_TRUE(run(whole)) << complained();
+  EXPECT_EQ(printed_json().at("makespan_s"), 150);
+}
+
 TEST_F(ClusterSimulateTest, TheSameSeedGivesTheSameBytes) {
   const std::vector<std::string> words = {
       "cluster",  "simulate", "--draw",    "bursty",       "--jobs", "300",
@@ -97,7 +112,7 @@ TEST_F(ClusterSimulateTest, ExplainSaysWhatAJobWaitsForAndWhatAcceptingWouldCost
 TEST_F(ClusterSimulateTest, BadInputIsNamedInOneLineWithExitCodeTwo) {
   const std::vector<std::pair<std::string, std::string>> bad = {
       {"name,submit_s,duration_s,accelerators\na,-5,10,1\n", "jobs.csv:2"},
-      {"name,submit_s,duration_s,accelerators\na,0,10,32\n", "wants 32 accelerators"},
+      {"name,submit_s,duration_s,accelerators\na,0,10,32\n", "jobs.csv: job a wants 32"},
       {"name,submit_s,duration_s,accelerators\n", "jobs.csv"}};
   for (const auto& [text, said] : bad) {
     const std::string jobs = write("jobs.csv", text);

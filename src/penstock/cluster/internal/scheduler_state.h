@@ -79,6 +79,12 @@ struct Progress {
   Time worked;
 };
 
+// Of nodes that lie together; empty: none.
+struct NodeRange {
+  std::int32_t begin = 0;
+  std::int32_t end = 0;
+};
+
 struct Wakeup {
   Time at;
   JobRef job = kNoJob;
@@ -178,6 +184,10 @@ struct Scheduler::State {
   bool try_start(JobRef ref, int level);
   bool choose(const SchedulerJob& job, Tier tier, Placement& placement) const;
   bool try_preempt(JobRef ref, int level);
+  int clearable(std::int32_t node, int demand) const;
+  NodeRange place_to_clear(int demand, Tier tier) const;
+  void clear_whole_nodes(NodeRange place, int demand, const std::vector<JobRef>& victims);
+  void clear_room(NodeRange place, int demand, const std::vector<JobRef>& victims);
   void collect_victims(const SchedulerJob& job, int level, std::vector<JobRef>& victims);
   void migrate();
   void hold_back();
