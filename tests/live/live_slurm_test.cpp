@@ -120,6 +120,8 @@ TEST_F(SlowLiveTest, APreemptedJobSavesItselfAndGoesOnFromThere) {
   ASSERT_TRUE(wait_until([&] { return is_done(2); }, 90)) << bed_->log();
   EXPECT_EQ(bed_->done().front(), small) << bed_->log();
   EXPECT_GE(job(large).restarts, 1);
+  // A job says that it is done just before Slurm sees it end.
+  EXPECT_TRUE(wait_until([&] { return bed_->left_behind().empty(); }, 30));
   run.signal(SIGINT);
   EXPECT_EQ(run.wait(), 0);
   EXPECT_THAT(bed_->log(), HasSubstr("interrupted"));
