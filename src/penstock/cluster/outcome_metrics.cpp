@@ -14,11 +14,6 @@ namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 
-// Tiresias' own input rule: whole seconds, and at least one of work.
-std::int64_t whole(const Simulation& simulation, std::int64_t ns) {
-  return simulation.policy.tiresias_oracle ? ns / kSecond * kSecond : ns;
-}
-
 double seconds(std::int64_t ns) { return double(ns) / double(kSecond); }
 
 // The element floor(q n), counted from one.
@@ -37,6 +32,15 @@ struct Spent {  // accelerator-seconds
 
 }  // namespace
 
+Time submit_of(const Simulation& simulation, const trace::TrainingJob& job) {
+  return {simulation.policy.tiresias_oracle ? job.submit_ns / kSecond * kSecond : job.submit_ns};
+}
+
+Time work_of(const Simulation& simulation, const trace::TrainingJob& job) {
+  const std::int64_t ns = job.duration_ns;
+  return {simulation.policy.tiresias_oracle ? std::max(kSecond, ns / kSecond * kSecond) : ns};
+}
+
 Status fill_metrics(const Simulation& simulation, const ClusterTime& time,
                     SimulationResult& result) {
   Metrics& m = result.metrics;
@@ -49,14 +53,12 @@ Status fill_metrics(const Simulation& simulation, const ClusterTime& time,
   double for_rack = 0;
   for (const JobOutcome& outcome : result.outcomes) {
     const trace::TrainingJob& job = simulation.trace.jobs[std::size_t(outcome.job)];
-    jct.push_back(outcome.end.ns - whole(simulation, job.submit_ns));
+    jct.push_back((outcome.end - submit_of(simulation, job)).ns);
     jct_sum += seconds(jct.back());
     waits += seconds(jct.back() - outcome.held.ns);
     for_node += seconds(outcome.declined_for_node.ns);
     for_rack += seconds(outcome.declined_for_rack.ns);
-    const std::int64_t work = simulation.policy.tiresias_oracle
-                                  ? std::max(kSecond, whole(simulation, job.duration_ns))
-                                  : job.duration_ns;
+    const std::int64_t work = work_of(simulation, job).ns;
     spent.useful += job.accelerators * seconds(work);
     spent.restart += job.accelerators * seconds(outcome.restart.ns);
     spent.lost +=

@@ -16,7 +16,6 @@
 namespace penstock::cluster {
 namespace {
 
-constexpr std::int64_t kSecond = 1'000'000'000;
 // Between two calls of Simulation::progress.
 constexpr std::int64_t kEventsPerReport = 1 << 14;
 
@@ -27,7 +26,8 @@ struct Completion {
 
 // A job that has arrived and not ended.
 struct Running {
-  std::int32_t outcome = 0;   // index of it
+  std::int32_t outcome = 0;  // index of it
+  int job_class = 0;
   std::uint32_t version = 0;  // of its completion; others are stale
   FairShare::FlowId flow = -1;
   double rate = 0;  // alone on the network
@@ -94,14 +94,11 @@ class Replay {
     return capacities;
   }
 
-  // Tiresias' simulator counts whole seconds, at least one.
   Time submit_of(std::int32_t index) const {
-    const std::int64_t ns = in_.trace.jobs[std::size_t(index)].submit_ns;
-    return {in_.policy.tiresias_oracle ? ns / kSecond * kSecond : ns};
+    return internal::submit_of(in_, in_.trace.jobs[std::size_t(index)]);
   }
   Time work_of(std::int32_t index) const {
-    const std::int64_t ns = in_.trace.jobs[std::size_t(index)].duration_ns;
-    return {in_.policy.tiresias_oracle ? std::max(kSecond, ns / kSecond * kSecond) : ns};
+    return internal::work_of(in_, in_.trace.jobs[std::size_t(index)]);
   }
 
   void order_jobs() {
@@ -141,9 +138,10 @@ class Replay {
 
   void arrive(std::int32_t index, Time at) {
     const trace::TrainingJob& job = in_.trace.jobs[std::size_t(index)];
+    const int job_class = class_of(job);
     const JobRef ref = scheduler_.arrive({.id = index,
                                           .accelerators = job.accelerators,
-                                          .job_class = class_of(job),
+                                          .job_class = job_class,
                                           .work = work_of(index),
                                           .skew = skew_of(job)},
                                          at);
@@ -153,6 +151,7 @@ class Replay {
     it = {};
     it.version = version;
     it.outcome = arrived_++;
+    it.job_class = job_class;
     it.demanded = demanded_;
     outcomes_[std::size_t(it.outcome)].job = index;
   }
@@ -274,7 +273,7 @@ class Replay {
     it.from = at + it.restoring;
     in_use_ += in_.trace.jobs[std::size_t(outcome.job)].accelerators;
     it.rate = 1;
-    if (in_.cluster.nodes.size() > 1) place(decision, it, outcome);
+    if (in_.cluster.nodes.size() > 1) place(decision, it);
     if (in_.keep_episodes) {
       it.episode = std::int64_t(episodes_.size());
       episodes_.push_back({outcome.job, at, at, decision.placement});
@@ -282,9 +281,8 @@ class Replay {
     progress_at(decision.job, it, it.rate, at);
   }
 
-  void place(const Decision& decision, Running& it, const JobOutcome& outcome) {
-    const trace::TrainingJob& job = in_.trace.jobs[std::size_t(outcome.job)];
-    const Speed speed = speeds_.at(class_of(job), in_.cluster, decision.placement);
+  void place(const Decision& decision, Running& it) {
+    const Speed speed = speeds_.at(it.job_class, in_.cluster, decision.placement);
     ++speed_sources_[std::size_t(speed.source)];
     const bool apart = decision.placement.parts.size() > 1;
     it.rate = 1 / (apart ? 1 + factor(in_) * (speed.slowdown - 1) : speed.slowdown);

@@ -6,6 +6,10 @@
 
 namespace penstock::cluster::internal {
 
+// As the simulation counts them: Tiresias' simulator in whole seconds, and at least one of work.
+Time submit_of(const Simulation& simulation, const trace::TrainingJob& job);
+Time work_of(const Simulation& simulation, const trace::TrainingJob& job);
+
 struct ClusterTime {
   Time begin;                   // the first submission
   Time end;                     // the last completion
